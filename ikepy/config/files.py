@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+
+_ESCAPED = re.compile(r"\[([*?[])\]")
 
 
 class Files(Protocol):
@@ -45,6 +49,22 @@ def open_by(files: Files) -> None:
 def open_file(path: Path) -> BinaryIO:
     """Open a file to be read. Raises OSError."""
     return os.fdopen(_files[0].open(str(path.absolute())), "rb")
+
+
+def in_directory(directory: Path, name: str) -> str:
+    """The pattern of a name with wildcards that is looked for in a directory: what would be wildcards in the
+    directory's own path stands for itself. An absolute name is looked for where it says."""
+    return os.path.join(glob.escape(str(directory)), name)  # noqa: PTH118  as sh(1)
+
+
+def literal(pattern: str) -> str:
+    """A pattern with what `in_directory` has escaped in it as it stands in the path."""
+    return _ESCAPED.sub(r"\1", pattern)
+
+
+def is_literal(pattern: str) -> bool:
+    """Whether it means one path, with what may be escaped in it."""
+    return glob.escape(literal(pattern)) == pattern
 
 
 def matching(pattern: str) -> list[str]:

@@ -35,7 +35,7 @@ class FilesRead:
         """The directories in which such a change is an event (inotify(7)): those of the files, and of every
         symbolic link on the way to them; ConfigMaps and Secrets are mounted as links to `..data/NAME`, and
         an update renames the link `..data`. Raises OSError where one can't be looked at."""
-        paths = [*self.files, *map(Path, self.patterns)]
+        paths = [*self.files, *map(Path, map(files.literal, self.patterns))]
         return {directory for path in paths for directory in _directories(path.absolute())}
 
 

@@ -91,7 +91,7 @@ def files_of(directory: Path) -> tuple[str, ...]:
     """The names of a directory's files; none if it is not there. ConfigError where it may not be looked into:
     a reload must not take that for a directory without CAs."""
     try:
-        return files_read.expand(f"{directory.absolute()}/*")
+        return files_read.expand(files.in_directory(directory.absolute(), "*"))
     except OSError as error:
         raise ConfigError(directory, [("", f"can't be looked into: {error.strerror}")]) from None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tomli_w
 
-from ikepy.config import files_read
+from ikepy.config import files, files_read
 from ikepy.config.credentials import private_keys
 from ikepy.config.credentials.credential_files import SWANCTL
 from ikepy.config.sources import ipsec_conn
@@ -60,7 +60,7 @@ def _directories(draft: Draft) -> Iterator[tuple[str, str]]:
     pairs = (theirs.cas, SWANCTL.cas), (theirs.responders, SWANCTL.responders), (theirs.crls, SWANCTL.crls)
     for one, ours in pairs:
         directory = draft.path.parent / one.directory
-        if files_read.expand(f"{directory.absolute()}/*"):
+        if files_read.expand(files.in_directory(directory.absolute(), "*")):
             yield str(directory), ours.directory
 
 
@@ -77,7 +77,7 @@ def left_behind(draft: Draft, out: Path) -> Iterator[str]:
     )
     keys = (f"{ipsec_conn.directory(draft.path)}/private",) if of.only_named else private_keys.KINDS
     for name in (*(one.directory for one in kinds), *keys):
-        if files_read.expand(f"{here / name}/*"):
+        if files_read.expand(files.in_directory(here / name, "*")):
             yield f"{here / name}: its files are looked for in {there / name} now: copy it there"
 
 

@@ -73,7 +73,7 @@ def included(path: Path, pattern: str, place: Place) -> list[Path]:
     ConfigError if a name without wildcards is no file's.
     """
     try:
-        found = files_read.expand(os.path.join(path.parent, pattern))  # noqa: PTH118  as sh(1)
+        found = files_read.expand(files.in_directory(path.parent, pattern))
     except OSError as error:
         raise failure(place, "include", f"can't be looked up: {error.strerror}") from None
     if not found and not _WILDCARDS.search(pattern):

@@ -11,6 +11,8 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
+from ikepy.config.files import is_literal, literal
+
 SHALLOW = 3  # parts of a path: "/", "etc" and a name; /etc itself holds others' secrets
 
 
@@ -57,10 +59,10 @@ class Files:
         """
         if pattern in self._patterns:
             return sorted(glob.glob(pattern))  # noqa: PTH207
-        directory = glob.escape(os.path.dirname(pattern)) == os.path.dirname(pattern)  # noqa: PTH120
-        if not directory or not self._is_beneath(os.path.realpath(os.path.dirname(pattern))):  # noqa: PTH120
-            if pattern in self._named:
-                return [pattern]
+        directory = os.path.dirname(pattern)  # noqa: PTH120
+        if not is_literal(directory) or not self._is_beneath(os.path.realpath(literal(directory))):
+            if literal(pattern) in self._named:
+                return [literal(pattern)]
             raise self._refusal(pattern)
         return sorted(glob.glob(pattern))  # noqa: PTH207
 
@@ -79,8 +81,8 @@ class Files:
 
 def _means(pattern: str, path: str, real: str) -> bool:
     """Whether a path is one of those that a pattern means, and its links stay beneath where that begins."""
-    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parent.parts)
-    within = os.path.realpath(os.path.join(*fixed))  # noqa: PTH118
+    fixed = itertools.takewhile(is_literal, Path(pattern).parent.parts)
+    within = os.path.realpath(os.path.join(*map(literal, fixed)))  # noqa: PTH118
     lexical = os.path.normpath(path) == path and PurePath(path).match(pattern)
     return lexical and Path(real).is_relative_to(within)
 

@@ -100,6 +100,26 @@ def test_an_included_file_comes_changes_and_goes(tmp_path: Path, name: str, text
     assert file.files_read.changed()
 
 
+@pytest.mark.parametrize(("name", "text"), [("swanctl.conf", SWANCTL), ("ipsec.conf", IPSEC)])
+def test_a_directory_with_wildcards_in_its_own_name(tmp_path: Path, name: str, text: str) -> None:
+    """What is included beside it, and the certificates beside it, are found and followed there."""
+    place = tmp_path / "site[1]*"
+    cas = place / ("x509ca" if name == "swanctl.conf" else "ipsec.d/cacerts")
+    for one in (place / "conf.d", cas):
+        one.mkdir(parents=True)
+    (place / name).write_text(text)
+    (place / "ipsec.secrets").write_text("")
+    (place / "conf.d" / "more.conf").write_text("nonsense {\n")
+    file = ConfigFile(place / name)
+    with pytest.raises(ConfigError, match=r"more\.conf"):
+        file.read()
+    (place / "conf.d" / "more.conf").unlink()
+    (cas / "ca.pem").write_text("no certificate")
+    file.read()
+    assert cas / "ca.pem" in file.files_read.files
+    assert {place / "conf.d", cas} <= file.files_read.directories()
+
+
 def mount(place: Path, version: str, **files: str) -> None:
     """As the kubelet updates a mounted ConfigMap: `..data` is renamed to a link to another directory."""
     (place / version).mkdir()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ikepy.config.files import in_directory
 from ikepy.daemon.privileged.files import Files, to_name
 
 
@@ -102,6 +103,26 @@ def test_what_patterns_of_the_start_mean_now(directory: Path) -> None:
     for pattern in (f"{directory}/*", f"{directory}/d/*/*", f"{directory}/d/other/*"):
         with pytest.raises(OSError, match="restart the daemon"):
             files.matching(pattern)
+
+
+def test_a_directory_with_wildcards_in_its_own_name(directory: Path) -> None:
+    """Beside the configuration also what the start has not looked for; elsewhere, what it has."""
+    place, other = directory / "site[1]*", directory / "other[1]"
+    for one in (place / "conf.d", other, directory / "other1"):
+        one.mkdir(parents=True)
+    named = [place / "ikepy.toml", place / "conf.d" / "new.conf", other / "ca.pem", directory / "secret"]
+    for one in named:
+        one.write_text(one.name)
+    (other / "link.pem").symlink_to(named[3])
+    own = Files((str(named[0]),), [in_directory(other, "*")])
+    assert own.matching(in_directory(place / "conf.d", "*.conf")) == [str(named[1])]
+    assert own.matching(in_directory(other, "*")) == [str(named[2]), str(other / "link.pem")]
+    assert content(own, named[2]) == b"ca.pem"
+    for pattern in (in_directory(directory / "other1", "*"), str(directory / "site*" / "*")):
+        with pytest.raises(OSError, match="restart the daemon"):
+            own.matching(pattern)
+    with pytest.raises(OSError, match="restart the daemon"):
+        content(own, other / "link.pem")
 
 
 def test_which_files_are_named_beside_the_patterns(directory: Path) -> None:
