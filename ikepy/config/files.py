@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-
 _ESCAPED = re.compile(r"\[([*?[])\]")
 
 

@@ -16,6 +16,7 @@ from ikepy.config.checks import notes, secret_use
 from ikepy.config.checks.mistakes import check
 from ikepy.config.credentials import private_keys, secrecy
 from ikepy.config.credentials.private_keys import KeyFile, TokenKey
+from ikepy.config.credentials.secret_source import Written
 from ikepy.config.model import (
     Authority,
     Config,
@@ -263,7 +264,8 @@ class _Source:
         names = [str(path[-1]).removeprefix(entry.kind).strip("-_."), *(str(one) for one in entry.ids)]
         secret = entry.secret.expose()
         weak = secrecy.weakness(secret, names)
-        for text in (*secrecy.invisible(secret), *([weak] if weak else [])):
+        unseen = secrecy.invisible(secret) if isinstance(entry.secret, Written) else []
+        for text in (*unseen, *([weak] if weak else [])):
             self.remarks.append((report.key_path((*path, entry.source)), text))
 
     def warn_of_reader(self, exposed: str) -> None:

@@ -59,10 +59,14 @@ def exposure(status: os.stat_result) -> str | None:
 
 
 def invisible(data: bytes) -> list[str]:
-    """Invisible bytes in a secret as read that are probably unintended."""
-    found = []
+    """Invisible bytes in a secret as written that are probably unintended; in one that is no text, none."""
     if data.startswith(UTF_16):
-        found.append("it begins like UTF-16 text, and is taken byte by byte: save it as UTF-8")
+        return ["it begins like UTF-16 text, and is taken byte by byte: save it as UTF-8"]
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return []
+    found = []
     if data.startswith(BYTE_ORDER_MARK):
         found.append("it begins with a byte order mark, which is a part of it: save it without")
     if data.endswith((b"\n", b"\r")):

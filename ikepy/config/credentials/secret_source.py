@@ -17,7 +17,14 @@ from ikepy.config.credentials import secrecy, wiped_variables
 from ikepy.crypto.secret import Secret
 
 MAX_FILE = 65536  # bytes; a larger file is hardly a pre-shared key
+CODED = ("0x", "0s")
 NOT_TEXT = "must be text in quotes"
+
+
+class Written(Secret):
+    """A secret that is what stands there, octet by octet: not hex digits or base64."""
+
+    __slots__ = ()
 
 
 def decode(text: str) -> Secret:
@@ -25,7 +32,7 @@ def decode(text: str) -> Secret:
     data = _decode(text)
     if not data:
         raise ValueError("the secret is empty")
-    return Secret(data)
+    return Secret(data) if text.startswith(CODED) else Written(data)
 
 
 def _decode(text: str) -> bytes:
@@ -78,7 +85,7 @@ def from_file(value: object, info: ValidationInfo) -> Secret:
     try:
         return decode(data.decode())
     except UnicodeDecodeError:
-        return Secret(data)
+        return Written(data)
 
 
 def _remark(info: ValidationInfo, text: str) -> None:

@@ -24,11 +24,12 @@ def several(established: Sequence[IkeSaSnapshot], connection: Connection, now: f
         age = max(0.0 if sa.established_at is None else now - sa.established_at for sa in sas)
         if len(sas) > 1 and age > SETTLED:
             ours = sum(sa.initiator for sa in sas)
+            peer = shortened(str(_peer(sas[0])))
             who, why = _who_began(ours, len(sas) - ours)
             yield Finding(
                 Code.SEVERAL_IKE_SAS,
                 Severity.WARNING,
-                f"There are {len(sas)} IKE_SAs with {shortened(str(_peer(sas[0])))}, {who}, the oldest {age:.0f} s ago.",
+                f"There are {len(sas)} IKE_SAs with {peer}, {who}, the oldest {age:.0f} s ago.",
                 why,
                 _remedy(connection),
             )

@@ -193,6 +193,27 @@ def test_what_cannot_be_seen_is_named(monkeypatch: pytest.MonkeyPatch, text: str
     assert part in found["secrets.ike-a.secret_env"]
 
 
+def test_octets_are_not_judged_as_text(tmp_path: Path) -> None:
+    """A random key may hold any of them; which an advice to remove one would break."""
+    for number, (first, last) in enumerate([(0x20, 0x0A), (0x0D, 0x61), (0x61, 0x09), (0xFF, 0xFE)]):
+        key = bytes([first, *hashlib.sha256(b"%d" % number).digest(), last])
+        coded = b64encode(key).decode()
+        psk = tmp_path / "psk"
+        psk.write_bytes(key + b"\n")
+        psk.chmod(0o600)
+        assert not remarks(
+            f'[secrets.ike-a]\nsecret = "0x{key.hex()}"\n[secrets.ike-b]\nsecret = "0s{coded}"\n'
+            f'[secrets.ike-c]\nsecret_file = "{psk}"\n'
+        )
+
+
+def test_a_file_in_utf_16_is_named(tmp_path: Path) -> None:
+    (tmp_path / "psk").write_bytes(STRONG.encode("utf-16"))
+    (tmp_path / "psk").chmod(0o600)
+    found = remarks(f'[secrets.ike-a]\nsecret_file = "{tmp_path / "psk"}"\n')
+    assert "begins like UTF-16 text" in found["secrets.ike-a.secret_file"]
+
+
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
 def test_byte_order_mark_and_line_end_are_no_part_of_a_secret_in_a_file(tmp_path: Path, end: bytes) -> None:
     psk = tmp_path / "psk"
