@@ -45,6 +45,15 @@ CONFIG_ADDRESSES = {  # of leftsourceip
     **dict.fromkeys(("%config", "%config4", "%modeconfig", "%modecfg", "%cfg"), "0.0.0.0"),
     "%config6": "::",
 }
+FUZZY = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)%?", re.ASCII)  # of rekeyfuzz
+TIMES = {"ikelifetime": IKE_LIFETIME, "lifetime": LIFETIME, "margintime": MARGIN}
+_ENDS = "the child ends without a new one; raise it, or lower that"
+LIMITS = (  # each hard limit, how long before it a rekey is due, and what comes of it without
+    ("ikelifetime", "margintime", "the IKE_SA stays for ever; raise it, or lower that"),
+    ("lifetime", "margintime", _ENDS),
+    ("lifebytes", "marginbytes", _ENDS),
+    ("lifepackets", "marginpackets", _ENDS),
+)
 MARKS = ("mark", "mark_in", "mark_out")
 _KNOWN = """
     auto keyexchange type left right leftsubnet rightsubnet
@@ -127,6 +136,7 @@ class Translator:
         self._tell_of_authentication(name, conn)
         self._tables.setdefault(owner, ike)
         self._add_pools(name, conn)
+        self._tell_of_lifetimes(name, conn)
         child = {"start_action": AUTO.get(auto, "none"), **self._child(name, conn)}
         self._children.setdefault(owner, {})[name] = child
         self._marks.setdefault(owner, {})[name] = self._numbers(name, conn)
@@ -142,12 +152,40 @@ class Translator:
             if text.startswith("%") and text != "%radius":
                 self._refuse(name, "rightsourceip", conn, "allowed: networks, ranges, %radius")
             elif not text.startswith("%"):
-                pool = _pool_name(text)
-                self.pools[pool] = {"addrs": text, "dns": listed(conn, "rightdns")}
+                pool, dns = _pool_name(text), listed(conn, "rightdns")
+                if self.pools.get(pool, {"dns": dns})["dns"] != dns:
+                    self._refuse_other_dns(name, conn, f"pools.{pool}")
+                    continue
+                self.pools[pool] = {"addrs": text, "dns": dns}
                 for key, ours in (("rightsourceip", "addrs"), ("rightdns", "dns")):
                     if key in conn:
                         origin = Origin(f"conn {name}.{key}", conn[key].place)
                         self._draft.origins[f"pools.{pool}.{ours}"] = origin
+
+    def _refuse_other_dns(self, name: str, conn: Conn, pool: str) -> None:
+        former = self._draft.origins.get(f"{pool}.dns", self._draft.origins[f"{pool}.addrs"])
+        key = "rightdns" if "rightdns" in conn else "rightsourceip"
+        text = (
+            f"{former.key} ({former.place}) has the same addresses with other name servers: conns that share "
+            "a pool have the same rightdns; give both the same, or addresses of their own"
+        )
+        self._refuse(name, key, conn, text)
+
+    def _tell_of_lifetimes(self, name: str, conn: Conn) -> None:
+        """What leaves no time for a rekey: the soft limit is then 0, which means never."""
+        fuzz = said(conn, "rekeyfuzz")
+        if fuzz is not None and not FUZZY.fullmatch(fuzz):
+            self._refuse(name, "rekeyfuzz", conn, "allowed: a percentage, like 100%")
+        if word_of(conn, "rekey", "yes") in NO:
+            return
+        for hard, margin, end in LIMITS:
+            life, before = _limit(conn, hard), _limit(conn, margin)
+            if life is None or before is None or not 0 < life <= before:
+                continue
+            given = [one for key in (hard, margin) for one in conn if ALIASES.get(one, one) == key]
+            text = f"{hard} is not above {margin} ({before:g}), so that nothing is ever rekeyed: {end}"
+            for key in given[:1]:
+                self._draft.remarks.append(Lost(f"conn {name}.{key}", conn[key].place, text))
 
     def _tell_of_authentication(self, name: str, conn: Conn) -> None:
         for told, into in (
@@ -393,8 +431,17 @@ def _time(conn: Conn, key: str, default: float) -> float | str:
 
 
 def _fuzz(conn: Conn) -> float:
-    text = (said(conn, "rekeyfuzz") or f"{FUZZ:g}%").rstrip("%")
-    return float(text) / 100 if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII) else FUZZ / 100
+    match = FUZZY.fullmatch(said(conn, "rekeyfuzz") or "")
+    return (FUZZ if match is None else float(match[1])) / 100
+
+
+def _limit(conn: Conn, key: str) -> float | None:
+    """A lifetime or margin, in seconds, octets or packets; None: there is none, or it is no number."""
+    if key in TIMES:
+        found: object = _time(conn, key, TIMES[key])
+    else:
+        found = _whole(said(conn, key) or ("0" if key.startswith("margin") else ""))
+    return found if isinstance(found, int | float) else None
 
 
 def _whole(text: str) -> object:

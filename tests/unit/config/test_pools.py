@@ -218,6 +218,7 @@ conn users
     leftsubnet=10.8.0.0/16
 conn more
     rightsourceip=10.3.0.0/24
+    rightdns=10.8.0.53
     leftsubnet=10.8.0.0/16
     rightid=somebody
 conn office
@@ -239,3 +240,18 @@ def test_ipsec_conf(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         ipsec.draft(tmp_path / "ipsec.conf", IPSEC.replace("=10.3.0.0/24,", "=%dhcp,")).read()
     assert "conn users.rightsourceip" in str(caught.value)
+
+
+@pytest.mark.parametrize(("others", "key"), [("rightdns=10.8.0.54", "rightdns"), ("# none", "rightsourceip")])
+def test_conns_that_share_addresses_share_name_servers(tmp_path: Path, others: str, key: str) -> None:
+    """A pool of ours tells the same to all: charon tells each conn's clients its own."""
+    (tmp_path / "ipsec.secrets").write_text(': PSK "LzU0vX3nRkq9TfWm7cYh"\n')
+    first, more, second = IPSEC.partition("conn more")
+    text = first + more + second.replace("rightdns=10.8.0.53", others)
+    with pytest.raises(ConfigError) as caught:
+        ipsec.draft(tmp_path / "ipsec.conf", text).read()
+    told = str(caught.value)
+    assert (
+        f"conn more.{key}: conn users.rightdns ({tmp_path / 'ipsec.conf'}:7) has the same addresses" in told
+    )
+    ipsec.draft(tmp_path / "ipsec.conf", text.replace("10.3.0.0/24\n", "10.4.0.0/24\n")).read()

@@ -330,3 +330,27 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ipsec.draft(Path("/nowhere/ipsec.conf"), f"conn a\n{text}").read()
     except ConfigError as error:
         assert all(told for _, told in error.problems)
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("lifetime=8m", "lifetime"),
+        ("keylife=9m", "keylife"),
+        ("ikelifetime=5m", "ikelifetime"),
+        ("rekeymargin=61m", "rekeymargin"),
+        ("lifebytes=1000\n\tmarginbytes=1000", "lifebytes"),
+        ("lifepackets=10\n\tmarginpackets=20", "lifepackets"),
+    ],
+)
+def test_a_lifetime_that_leaves_no_time_for_a_rekey(tmp_path: Path, line: str, key: str) -> None:
+    remarks = dict(read(tmp_path, conn(line)).remarks)
+    assert "nothing is ever rekeyed" in remarks[f"conn net.{key}"]
+    assert not read(tmp_path, conn(line, "rekey=no")).remarks
+    assert not read(tmp_path, conn("lifetime=1h", "ikelifetime=1h")).remarks
+
+
+@pytest.mark.parametrize("fuzz", ["abc", "50 %", "-5%", "1e2"])
+def test_a_fuzz_that_is_no_percentage(tmp_path: Path, fuzz: str) -> None:
+    [told] = mistakes(tmp_path, conn(f"rekeyfuzz={fuzz}"))
+    assert "conn net.rekeyfuzz: allowed: a percentage, like 100%" in told
