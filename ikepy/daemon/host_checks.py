@@ -23,6 +23,7 @@ from ikepy.daemon.device import sysctls
 from ikepy.daemon.device.route_exclusion import around, hole
 from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import NetworkConfig
+from ikepy.daemon.net.served_addresses import turned_round
 from ikepy.sa.auth import words
 
 RT_TABLE_MAIN = 254  # linux/rtnetlink.h
@@ -57,6 +58,7 @@ def remarks(config: Config, network: NetworkConfig) -> list[tuple[str, str]]:
     found = [] if _is_running(config) else list(_taken(config))
     if config.daemon.sysctls == "check":
         found += [("daemon.sysctls", text) for text in sysctls.words(sysctls.lacking(config))]
+    found += turned_round(config, network.local_addresses())
     for connection in config.connections.values():
         found += _on_link(connection, network)
     key_ids: set[str] = set()

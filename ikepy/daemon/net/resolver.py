@@ -14,6 +14,11 @@ from ikepy.sa.api.names import NameTable
 from ikepy.sa.api.path import Address, Endpoint, Path
 from tun.netlink import RouteError
 
+EXCHANGE = (
+    "local is always this machine (left in ipsec.conf): exchange the two ends if they stand the wrong way "
+    "round"
+)
+
 
 class Resolver:
     """Picks the local and the remote address of a new IKE_SA."""
@@ -53,7 +58,7 @@ class Resolver:
             if not named:
                 return self._none_named(patterns, remote)
             expected = [own for own in named if self.served is None or own in self.served]
-            return next(iter(expected), f"{named[0]} is not an address of this machine yet")
+            return expected[0] if expected else self._not_here(named[0], remote)
         try:
             source = self._network.source_address(remote)
             if permits(patterns, source, self._names):
@@ -63,6 +68,14 @@ class Resolver:
             return str(error)
         permitted = (a for a in usable if a.version == remote.version and permits(patterns, a, self._names))
         return next(permitted, f"none of our addresses is in local_addrs; the route to {remote} has {source}")
+
+    def _not_here(self, own: Address, remote: Address) -> str:
+        why = f"{own} is not an address of this machine yet"
+        try:
+            turned = remote in self._network.local_addresses()
+        except (RouteError, OSError):
+            turned = False
+        return f"{why}, and {remote}, the peer's, is one: {EXCHANGE}" if turned else why
 
     def _none_named(self, patterns: Sequence[object], remote: Address) -> str:
         failures = self._names.failures(patterns)

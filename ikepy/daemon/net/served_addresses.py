@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 
 from ikepy.config.model import Config
 from ikepy.daemon import log
-from ikepy.daemon.net.resolver import permits
+from ikepy.daemon.net.resolver import EXCHANGE, fixed_addresses, permits
 from ikepy.sa.api.names import NameTable, names_of
 from ikepy.sa.api.path import Address
 
@@ -21,6 +22,20 @@ def served(config: Config, local: Sequence[Address], names: NameTable) -> list[A
     """Those of `local` that a connection names, or that a network or "%any" among its addresses permits."""
     patterns = [pattern for each in config.connections.values() for pattern in each.local_addrs]
     return [address for address in local if permits(patterns, address, names)]
+
+
+def turned_round(config: Config, local: Collection[Address]) -> Iterator[tuple[str, str]]:
+    """Connections whose peer is this host by its address, and we are not, as (key path, text). `local`: this
+    host's addresses. Two daemons may share an address on different ports."""
+    here, ports = frozenset(local), (config.daemon.port, config.daemon.port_nat_t)
+    for connection in config.connections.values():
+        own = fixed_addresses(connection.local_addrs)
+        if connection.remote_port not in ports or not here.isdisjoint(own):
+            continue
+        for number, remote in enumerate(connection.remote_addrs):
+            if remote in here:
+                text = f"{remote} is an address of this machine, and to be the peer's: {EXCHANGE}"
+                yield f"connections.{connection.name}.remote_addrs[{number}]", text
 
 
 def addresses_to_serve(config: Config, local: Sequence[Address]) -> list[Address]:
@@ -41,6 +56,8 @@ def addresses_to_serve(config: Config, local: Sequence[Address]) -> list[Address
         more = f" and {len(missing) - MOST_LISTED} more" if len(missing) > MOST_LISTED else ""
         is_not = "is not an address" if len(missing) == 1 else "are no addresses"
         log.warning("net", f"{listed}{more} {is_not} of this machine yet: waited for", "net")
+    for key, text in islice(turned_round(config, local), MOST_LISTED):
+        log.warning("net", f"{key}: {text}", "net")
     addresses = dict.fromkeys(address for address in named if address not in missing)
     for address in local:
         if address in named or not permits(patterns, address, NOT_LOOKED_UP):

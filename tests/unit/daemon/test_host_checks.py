@@ -22,9 +22,9 @@ from tun.rtnetlink import BestRoute
 PEER = ip_address("192.0.2.2")
 
 
-def quiet(vti: dict[str, Any]) -> Config:
+def quiet(vti: dict[str, Any], **keys: Any) -> Config:
     """A configuration for which this machine's kernel settings are not looked at."""
-    made = config(vti)
+    made = config(vti, **keys)
     return made.model_copy(update={"daemon": made.daemon.model_copy(update={"sysctls": "ignore"})})
 
 
@@ -60,6 +60,26 @@ def test_a_route_of_which_nothing_is_left(route: str, best: str, on_link: bool, 
         assert "allowed: networks behind the peer" in text
         assert (f"{best} is on our own link" in text) is on_link
     assert not remarks(quiet({"routes": [route], "table": 7}), network)
+
+
+@pytest.mark.parametrize(
+    ("here", "keys", "told"),
+    [
+        (["192.0.2.2"], {}, True),
+        (["192.0.2.2"], {"local_addrs": ["%any"]}, True),
+        (["192.0.2.2"], {"remote_port": 4510}, False),  # another daemon of this host's
+        (["192.0.2.1", "192.0.2.2"], {}, False),
+        (["192.0.2.7"], {}, False),
+    ],
+)
+def test_two_ends_that_stand_the_wrong_way_round(here: list[str], keys: dict[str, Any], told: bool) -> None:
+    network = FakeNetwork()
+    network.addresses = [ip_address(one) for one in here]
+    found = dict(remarks(quiet({}, **keys), network))
+    assert list(found) == (["connections.a.remote_addrs[0]"] if told else [])
+    if told:
+        text = found["connections.a.remote_addrs[0]"]
+        assert text.startswith("192.0.2.2 is an address of this machine") and "left in ipsec.conf" in text
 
 
 def test_private_keys_that_will_not_be_loaded(tmp_path: Path) -> None:
