@@ -24,10 +24,13 @@ def ikepy(*words: str | Path, environment: dict[str, str] | None = None) -> Resu
 IGNORED = '\n[daemon]\nsysctls = "ignore"\n'
 
 
+PEER = "203.0.113.2"  # no address of a machine that runs tests
+
+
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
     path = tmp_path / "good.toml"
-    path.write_text(EXAMPLE.replace("s3cr3t", STRONG) + IGNORED)
+    path.write_text(EXAMPLE.replace("s3cr3t", STRONG).replace("192.0.2.2", PEER) + IGNORED)
     path.chmod(0o600)
     return path
 
@@ -88,7 +91,7 @@ def test_check_of_a_good_file(good: Path) -> None:
     result = ikepy("check", "-c", good)
     assert result.exit_code == 0
     assert result.stdout == (
-        "site-b: 192.0.2.1 to 192.0.2.2, device vti0, children: net\n"
+        f"site-b: 192.0.2.1 to {PEER}, device vti0, children: net\n"
         f"{good}: 1 connection, 1 secret, no mistakes\n"
     )
 

@@ -70,6 +70,8 @@ def draft(path: Path, text: str) -> Draft:
     into = Draft(FORMAT, path, layout=layout(path))
     parts = ipsec_syntax.parse(path, text)
     translator = Translator(into, _setup(parts.setup.values, into))
+    for also in parts.setup.also:
+        into.remarks.append(Lost("config setup.also", also.place, "config setup inherits nothing; remove it"))
     for name, part in parts.conns.items():
         if name != ipsec_syntax.DEFAULT:
             translator.conn(name, parts.conn(name), part.place)
@@ -125,6 +127,8 @@ class Translator:
         """Add a conn that is to be loaded, with inherited values; one of auto = ignore is none."""
         auto = word_of(conn, "auto", "ignore")
         if auto == "ignore":
+            if "auto" not in conn:
+                self._tell_unknown(name, conn)
             return
         ike = self._ike(conn)
         owner = next((one for one, other in self._tables.items() if other == ike), name)
@@ -141,6 +145,13 @@ class Translator:
         self._children.setdefault(owner, {})[name] = child
         self._marks.setdefault(owner, {})[name] = self._numbers(name, conn)
         self._places[owner, name] = place
+
+    def _tell_unknown(self, name: str, conn: Conn) -> None:
+        """Of a conn that nothing loads, as it has no `auto`: the unknown key may be that, mistyped."""
+        for key, value in conn.items():
+            if key not in KNOWN and key not in ipsec_keys.RULES:
+                told = f"unknown key{_meant_key(key)}, and without auto the conn is not loaded"
+                self._draft.remarks.append(Lost(f"conn {name}.{key}", value.place, told))
 
     def _add_pools(self, name: str, conn: Conn) -> None:
         """What rightsourceip says: networks and ranges, each a pool that conns share."""
@@ -281,8 +292,7 @@ class Translator:
             if rule is not None:
                 rule.apply(self._draft, value.text, origin)
             elif key not in KNOWN:
-                close = get_close_matches(key, KNOWN, 1)
-                hint = f' (did you mean "{close[0]}"?)' if close else "; remove it"
+                hint = _meant_key(key) or "; remove it"
                 self._draft.refused.append(Lost(origin.key, origin.place, f"unknown key{hint}"))
             for ours in PATHS.get(ALIASES.get(key, key), ()):
                 of_child = ours.startswith("children.")
@@ -328,6 +338,11 @@ PATHS = {
     "tfc": ("children.tfc_padding",),
     "replay_window": ("children.replay_window",),
 }
+
+
+def _meant_key(key: str) -> str:
+    close = get_close_matches(key, KNOWN, 1)
+    return f' (did you mean "{close[0]}"?)' if close else ""
 
 
 def _pool_name(text: str) -> str:

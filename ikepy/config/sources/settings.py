@@ -59,12 +59,14 @@ class Section:
 class Settings:
     """What a file and those it includes say. `exposed`: file -> who else may read it (`read_file`).
 
-    `absent`: references to sections that are not there, which strongSwan leaves out.
+    `absent`: references to sections that are not there, which strongSwan leaves out. `inherited`: the
+    outermost names of those that others refer to.
     """
 
     root: Section
     exposed: dict[str, str | None]
     absent: list[tuple[Place, str]]
+    inherited: frozenset[str]
 
 
 def parse(path: Path, text: str, exposed: str | None = None) -> Settings:
@@ -74,8 +76,9 @@ def parse(path: Path, text: str, exposed: str | None = None) -> Settings:
     """
     reader = _Reader()
     reader.read(path, text, exposed)
-    resolved = _Resolver(reader.root, reader.absent).resolve()
-    return Settings(resolved, reader.exposed, reader.absent)
+    resolver = _Resolver(reader.root, reader.absent)
+    resolved = resolver.resolve()
+    return Settings(resolved, reader.exposed, reader.absent, frozenset(resolver.inherited))
 
 
 @cache
@@ -187,6 +190,7 @@ class _Resolver:
     def __init__(self, root: Section, absent: list[tuple[Place, str]]) -> None:
         self._root = root
         self._absent = absent
+        self.inherited: set[str] = set()
         self._done: dict[int, Section] = {}
         self._under_way: set[int] = set()
 
@@ -211,6 +215,7 @@ class _Resolver:
 
     def _parents(self, section: Section) -> Iterator[Section]:
         for name, place in section.references:
+            self.inherited.add(name.partition(".")[0])
             found: Section | None = self._root
             for part in name.split("."):
                 found = found.sections.get(part) if found is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from ikepy.config import values
@@ -11,13 +12,18 @@ from ikepy.config.credentials import private_keys
 from ikepy.config.sources import device, lifetimes
 from ikepy.config.sources import swanctl_keys as keys
 from ikepy.config.sources.draft import Draft, Lost, Origin, stable_device_names
+from ikepy.config.sources.place import Value
 from ikepy.config.sources.rules import NO, YES, Rule
 from ikepy.config.sources.settings import Section, parse
 from ikepy.config.toml_source import Table
 
 FORMAT = "swanctl.conf"
 OURS = ("daemon", "radius", "router_advertisements", "vxlan")  # sections that strongSwan does not have
+KNOWN = ("connections", "secrets", "authorities", "pools", *OURS)
 OURS_OF_A_CONNECTION = ("vti", "probe")
+# What can only be a section in a connection.
+PARTS = frozenset({"local", "local2", "remote", "remote2", "children", *OURS_OF_A_CONNECTION})
+ALIKE = 0.8  # of the names of sections: one is the other, mistyped
 LISTS = frozenset(
     {
         "crl_uris",
@@ -54,6 +60,7 @@ def draft(path: Path, text: str, exposed: str | None = None) -> Draft:
     for place, name in settings.absent:
         remark = f'there is no section "{name}" to inherit from: it is left out'
         translator.draft.remarks.append(Lost(f"reference {name}", place, remark))
+    translator.refuse_others(settings.root, settings.inherited)
     translator.root(settings.root)
     return translator.draft
 
@@ -75,26 +82,57 @@ class _Translator:
         self.draft = into
         self._exposed = exposed
 
+    def refuse_others(self, root: Section, inherited: Collection[str]) -> None:
+        """Refuse what stands in no section, and sections that are probably others, mistyped: a reload would
+        take what is in them away. Of those that others inherit from any name will do."""
+        for key, value in root.values.items():
+            self._misplaced(key, value, "stands in no section")
+        allowed = f"allowed: {', '.join(KNOWN)}"
+        for name, section in root.sections.items():
+            if name in KNOWN or name in inherited:
+                continue
+            close = get_close_matches(name, KNOWN, 1, ALIKE)
+            if close:
+                text = f'unknown section (did you mean "{close[0]}"?)'
+                self.draft.refused.append(Lost(name, section.place, text))
+            elif root.sections.keys().isdisjoint(KNOWN):
+                text = f"unknown section, and there is none that ikepy knows; {allowed}"
+                self.draft.refused.append(Lost(name, section.place, text))
+            else:
+                text = f"unknown section, from which none inherits: it is left out; {allowed}"
+                self.draft.remarks.append(Lost(name, section.place, text))
+
+    def _misplaced(self, key: str, value: Value, why: str) -> None:
+        if value.text is not None:
+            self.draft.refused.append(Lost(key, value.place, f"{why}; remove it, or put it where it belongs"))
+
+    def _sections(self, section: Section, *path: str) -> list[tuple[str, Section]]:
+        """The sections in one that holds nothing else: the last of `path`, in `section`."""
+        inner = section.sections.get(path[-1])
+        for key, value in inner.values.items() if inner is not None else ():
+            self._misplaced(".".join((*path, key)), value, f"is in no section of {path[-1]}, NAME {{ … }}")
+        return list(inner.sections.items()) if inner is not None else []
+
     def root(
         self, root: Section, taken: Collection[str] = (), former: Mapping[str, str] | None = None
     ) -> None:
         connections: Table = {}
         secrets: Table = {}
         tables: list[tuple[str, Table]] = []
-        for name, section in _sections(root, "connections"):
+        for name, section in self._sections(root, "connections"):
             table, vti = self._connection(name, section)
             connections[name] = table
             tables.append((name, vti))
         stable_device_names(tables, taken, former)
-        for name, section in _sections(root, "secrets"):
+        for name, section in self._sections(root, "secrets"):
             self._secret(secrets, name, section)
         authorities = {
-            name: self._authority(name, section) for name, section in _sections(root, "authorities")
+            name: self._authority(name, section) for name, section in self._sections(root, "authorities")
         }
         self.draft.table = {"connections": connections, "secrets": secrets}
         if authorities:
             self.draft.table["authorities"] = authorities
-        pools = {name: self._pool(one, ("pools", name)) for name, one in _sections(root, "pools")}
+        pools = {name: self._pool(one, ("pools", name)) for name, one in self._sections(root, "pools")}
         if pools:
             self.draft.table["pools"] = pools
         for ours in OURS:
@@ -106,6 +144,8 @@ class _Translator:
         origin = self._note(path, section)
         table: Table = dict(CONNECTION_DEFAULTS)
         self._values(table, section, path, keys.CONNECTION)
+        for key in section.values.keys() & PARTS:
+            self._misplaced(".".join((*path, key)), section.values[key], f"must be a section, {key} {{ … }}")
         if table.get("version") == 0:
             del table["version"]  # any: and IKEv1 is refused as unsupported would be
         lifetimes.of_ike_sa(table)
@@ -119,12 +159,13 @@ class _Translator:
         vti = ours.setdefault("vti", {})
         whole = self._numbers(section, path)
         numbers: dict[str, tuple[int, ...]] = {}
-        for child, inner in _sections(section, "children"):
+        inners = self._sections(section, *path, "children")
+        for child, inner in inners:
             children[child] = self._child(inner, (*path, "children", child))
             own = self._numbers(inner, (*path, "children", child))
             numbers[child] = tuple(one or other for one, other in zip(own, whole, strict=True))
         device.choose(self.draft, name, vti, numbers, origin)
-        for child, inner in _sections(section, "children"):
+        for child, inner in inners:
             given = _table(children[child]).get("remote_ts", [])
             remote = values.listed(given) if isinstance(given, str | list) else []  # a section is a mistake
             child_origin = self._note((*path, "children", child), inner)
@@ -176,6 +217,10 @@ class _Translator:
             elif value.text is not None:
                 text = "certificates of tokens are not read; allowed: file"
                 self.draft.refused.append(Lost(origin.key, value.place, text))
+        for name, inner in section.sections.items():
+            self.draft.refused.append(
+                Lost(".".join((*shown, name)), inner.place, "unknown section; allowed: file = NAME")
+            )
 
     def _child(self, section: Section, path: tuple[str, ...]) -> Table:
         table: Table = dict(CHILD_DEFAULTS)
@@ -243,6 +288,7 @@ class _Translator:
                 self._judge_file(origin)
         if ids:
             table["ids"] = ids
+        self._refuse_sections(table, section, path)
         secrets[name] = table
 
     def _key(self, section: Section, path: tuple[str, ...]) -> Table:
@@ -315,11 +361,6 @@ class _Translator:
         origin = Origin(".".join(shown or path), section.place)
         self.draft.origins[".".join(path)] = origin
         return origin
-
-
-def _sections(section: Section, name: str) -> list[tuple[str, Section]]:
-    inner = section.sections.get(name)
-    return list(inner.sections.items()) if inner is not None else []
 
 
 def _round(section: Section) -> int:

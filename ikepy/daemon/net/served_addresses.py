@@ -34,7 +34,7 @@ def turned_round(config: Config, local: Collection[Address]) -> Iterator[tuple[s
             continue
         for number, remote in enumerate(connection.remote_addrs):
             if remote in here:
-                text = f"{remote} is an address of this machine, and to be the peer's: {EXCHANGE}"
+                text = f"{remote} is an address of this machine, where the peer's belongs: {EXCHANGE}"
                 yield f"connections.{connection.name}.remote_addrs[{number}]", text
 
 

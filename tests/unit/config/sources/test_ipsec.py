@@ -354,3 +354,13 @@ def test_a_lifetime_that_leaves_no_time_for_a_rekey(tmp_path: Path, line: str, k
 def test_a_fuzz_that_is_no_percentage(tmp_path: Path, fuzz: str) -> None:
     [told] = mistakes(tmp_path, conn(f"rekeyfuzz={fuzz}"))
     assert "conn net.rekeyfuzz: allowed: a percentage, like 100%" in told
+
+
+def test_what_is_in_no_conn_that_is_loaded_is_told(tmp_path: Path) -> None:
+    """A mistyped `auto` leaves a conn out."""
+    written = f"config setup\n\talso=base\n{conn()}conn other\n\tatuo=start\n\tright=192.0.2.3\n"
+    remarks = dict(read(tmp_path, written).remarks)
+    assert "inherits nothing" in remarks["config setup.also"]
+    assert remarks["conn other.atuo"].startswith('unknown key (did you mean "auto"?)')
+    assert "the conn is not loaded" in remarks["conn other.atuo"]
+    assert not read(tmp_path, f"{conn()}conn other\n\tauto=ignore\n\tatuo=start\n").remarks
