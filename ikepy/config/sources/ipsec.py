@@ -164,7 +164,8 @@ class Translator:
                 self._refuse(name, "rightsourceip", conn, "allowed: networks, ranges, %radius")
             elif not text.startswith("%"):
                 pool, dns = _pool_name(text), listed(conn, "rightdns")
-                if self.pools.get(pool, {"dns": dns})["dns"] != dns:
+                former = self.pools.get(pool)
+                if isinstance(former, dict) and former["dns"] != dns:
                     self._refuse_other_dns(name, conn, f"pools.{pool}")
                     continue
                 self.pools[pool] = {"addrs": text, "dns": dns}
