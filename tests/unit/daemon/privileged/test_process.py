@@ -379,7 +379,7 @@ MODULES = {  # of ours
     *("ikepy", "ikepy.daemon", "ikepy.daemon.router"),
     *("ikepy.daemon.router.icmp_socket", "ikepy.daemon.router.messages"),
     *("ikepy.daemon.probe", "ikepy.daemon.probe.echo", "ikepy.daemon.probe.echo_socket"),
-    *("ikepy.errors", "ikepy.wire", "ikepy.wire.constants"),
+    *("ikepy.config", "ikepy.config.files", "ikepy.errors", "ikepy.wire", "ikepy.wire.constants"),
     "ikepy.daemon.privileged",
     *(f"ikepy.daemon.privileged.{one}" for one in ("codec", "desk", "files", "main", "pair", "requests")),
     "ikepy.daemon.process",
