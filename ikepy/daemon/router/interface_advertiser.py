@@ -189,15 +189,15 @@ class InterfaceAdvertiser:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.schedule.phase is not Phase.SILENT:
-            self.idle.clear()
-        elif not self.idle.is_set():
-            self.idle.set()
-            self._done(self)
         if self._link is None:
             self._timer = self._loop.call_later(LOOK_AGAIN, self.look)
         elif self.schedule.deadline is not None:
             self._timer = self._loop.call_at(self.schedule.deadline, self._due)
+        if self.schedule.phase is not Phase.SILENT:
+            self.idle.clear()
+        elif not self.idle.is_set():
+            self.idle.set()
+            self._done(self)  # last: it may close this one
 
     def _due(self) -> None:
         self._timer = None
