@@ -1,4 +1,8 @@
-"""What was fetched, until it is out of date; what could not be, for a minute. Bounded, for all threads."""
+"""What was fetched, until it is out of date; what could not be, for a minute. Bounded, for all threads.
+
+When something is out of date the clock says, as its issuer does. How long it is kept is measured apart from
+that: at boot the clock may be hours ahead, until somebody sets it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from math import inf
+from time import monotonic
 from typing import Generic, TypeVar
 
 from ikepy.daemon.credentials.fetch_error import FetchError
@@ -28,24 +34,41 @@ class Fetched(Generic[T]):
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry(Generic[T]):
+    """`since`: when it was fetched, in monotonic seconds."""
+
+    fetched: Fetched[T] | Fetched[FetchError]
+    since: float
+
+    def holds(self, at: float, now: float) -> bool:
+        """`at`: now in seconds since 1970; `now`: in monotonic ones."""
+        age = now - self.since
+        return age <= AGAIN or (age <= LONGEST and at <= self.fetched.until)
+
+
 class Cache(Generic[T]):
     """Values by key; each is fetched by one thread at a time, for which the others wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
-        self._entries: OrderedDict[Hashable, Fetched[T] | Fetched[FetchError]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, _Entry[T]] = OrderedDict()
         self._under_way: dict[Hashable, threading.Event] = {}
         self._size = 0
 
     def get(self, key: Hashable, at: float, fetch: Callable[[], Fetched[T]]) -> T:
-        """The value of a key, fetched if need be. `at`: now. Raises FetchError, as `fetch` did before."""
+        """The value of a key, fetched if need be. `at`: now, in seconds since 1970.
+
+        Raises FetchError, as `fetch` did before.
+        """
         with self._lock:
             found = self._found(key, at)
             waits_for = self._under_way.get(key)
             if found is None and waits_for is None:
                 self._under_way[key] = threading.Event()
         if found is None and waits_for is None:
-            found = self._fetch(key, at, fetch)
+            found = self._fetch(key, fetch)
         elif found is None and waits_for is not None:
             waits_for.wait(PATIENCE)
             with self._lock:
@@ -71,30 +94,28 @@ class Cache(Generic[T]):
 
     def _found(self, key: Hashable, at: float) -> Fetched[T] | Fetched[FetchError] | None:
         found = self._entries.get(key)
-        if found is None or found.until < at:
+        if found is None or not found.holds(at, self._clock()):
             return None
         self._entries.move_to_end(key)
-        return found
+        return found.fetched
 
-    def _fetch(
-        self, key: Hashable, at: float, fetch: Callable[[], Fetched[T]]
-    ) -> Fetched[T] | Fetched[FetchError]:
-        entry: Fetched[T] | Fetched[FetchError] = Fetched(FetchError("it failed"), at + AGAIN, 0)
+    def _fetch(self, key: Hashable, fetch: Callable[[], Fetched[T]]) -> Fetched[T] | Fetched[FetchError]:
+        since = self._clock()
+        got: Fetched[T] | Fetched[FetchError] = Fetched(FetchError("it failed"), -inf, 0)
         try:
             got = fetch()
-            entry = Fetched(got.value, min(max(got.until, at + AGAIN), at + LONGEST), got.size)
         except FetchError as error:
-            entry = Fetched(error, at + AGAIN, 0)
+            got = Fetched(error, -inf, 0)
         finally:
             with self._lock:
-                self._put(key, entry)
+                self._put(key, _Entry(got, since))
                 self._under_way.pop(key).set()
-        return entry
+        return got
 
-    def _put(self, key: Hashable, entry: Fetched[T] | Fetched[FetchError]) -> None:
+    def _put(self, key: Hashable, entry: _Entry[T]) -> None:
         old = self._entries.pop(key, None)
-        self._size += entry.size - (0 if old is None else old.size)
+        self._size += entry.fetched.size - (0 if old is None else old.fetched.size)
         self._entries[key] = entry
         while len(self._entries) > MOST or (self._size > MAX_SIZE and len(self._entries) > 1):
             _, dropped = self._entries.popitem(last=False)
-            self._size -= dropped.size
+            self._size -= dropped.fetched.size

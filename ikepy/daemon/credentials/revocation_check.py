@@ -50,13 +50,15 @@ class AtHand:
 
 
 class RevocationCheck:
-    """To be used from any thread. `random`: makes nonces of so many octets."""
+    """To be used from any thread. `random`: makes nonces of so many octets; `clock`: monotonic seconds."""
 
-    def __init__(self, fetcher: Fetcher, random: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, fetcher: Fetcher, random: Callable[[int], bytes], clock: Callable[[], float] = monotonic
+    ) -> None:
         self._fetcher = fetcher
         self._random = random
-        self._crls: Cache[Crl] = Cache()
-        self._responses: Cache[tuple[bytes, bytes]] = Cache()
+        self._crls: Cache[Crl] = Cache(clock)
+        self._responses: Cache[tuple[bytes, bytes]] = Cache(clock)
 
     def clear(self) -> None:
         """Forget what was fetched."""

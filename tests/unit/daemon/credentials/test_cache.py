@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import threading
 import traceback
+from collections.abc import Callable
 
 import pytest
 
 from ikepy.daemon.credentials import cache
 from ikepy.daemon.credentials.cache import Cache, Fetched
 from ikepy.daemon.credentials.fetch_error import FetchError
+
+
+class Time:
+    """A cache for which it is as late by the clock as by the one that only goes on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.cache = Cache[int](lambda: self.now)
+
+    def get(self, key: str, at: float, fetch: Callable[[], Fetched[int]]) -> int:
+        self.now = at
+        return self.cache.get(key, at, fetch)
+
+    def kept(self, key: str, at: float) -> int | None:
+        self.now = at
+        return self.cache.kept(key, at)
 
 
 class Source:
@@ -22,15 +39,15 @@ class Source:
 
 
 def test_until_it_is_out_of_date() -> None:
-    kept, source = Cache[int](), Source()
+    kept, source = Time(), Source()
     assert [kept.get("a", at, source) for at in (0, 999, 1001)] == [1, 1, 2]
     assert kept.get("b", 0, source) == 3
-    kept.clear()
+    kept.cache.clear()
     assert kept.get("a", 0, source) == 4
 
 
 def test_what_is_there_without_asking() -> None:
-    kept, source = Cache[int](), Source()
+    kept, source = Time(), Source()
     assert kept.kept("a", 0) is None
     kept.get("a", 0, source)
     assert [kept.kept("a", at) for at in (0, 999, 1001)] == [1, 1, None]
@@ -44,14 +61,14 @@ def test_what_is_there_without_asking() -> None:
 
 
 def test_a_day_at_most_and_a_minute_at_least() -> None:
-    kept = Cache[int]()
+    kept = Time()
     forever, old = Source(until=1e12), Source(until=-5)
     assert [kept.get("a", at, forever) for at in (0, cache.LONGEST - 1, cache.LONGEST + 1)] == [1, 1, 2]
     assert [kept.get("b", at, old) for at in (0, cache.AGAIN - 1, cache.AGAIN + 1)] == [1, 1, 2]
 
 
 def test_a_failure_is_kept_for_a_minute() -> None:
-    kept, calls = Cache[int](), []
+    kept, calls = Time(), []
 
     def fails() -> Fetched[int]:
         calls.append(1)
@@ -61,6 +78,27 @@ def test_a_failure_is_kept_for_a_minute() -> None:
         with pytest.raises(FetchError, match="no answer"):
             kept.get("a", at, fails)
     assert len(calls) == 2
+
+
+def test_a_clock_that_is_set_back_keeps_nothing_for_longer() -> None:
+    """Two hours ahead at boot, and no network yet: NTP sets it right a second later."""
+    now, ahead = 0.0, 7200.0
+    kept = Cache[int](lambda: now)
+
+    def fails() -> Fetched[int]:
+        raise FetchError("no answer")
+
+    forever, soon = Source(until=1e12), Source(until=100.0)
+    with pytest.raises(FetchError):
+        kept.get("failure", ahead, fails)
+    assert [kept.get("forever", ahead, forever), kept.get("soon", ahead, soon)] == [1, 1]
+    now = cache.AGAIN + 1
+    assert kept.get("failure", now, Source()) == 1
+    assert [kept.get("forever", now, forever), kept.get("soon", now, soon)] == [1, 1]
+    now = 101.0
+    assert kept.get("soon", now, soon) == 2
+    now = cache.LONGEST + 1
+    assert kept.get("forever", now, forever) == 2
 
 
 def test_a_failure_that_is_asked_for_often_keeps_no_frames() -> None:

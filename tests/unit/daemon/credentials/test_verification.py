@@ -295,11 +295,12 @@ class TestRevocation:
         bodies = [OTHER.crl(), PKI.crl()]
         with serving(lambda *asked: answer(bodies.pop(0))(*asked)) as server:
             end = PKI.issue("cdp", san=("cdp",), crl=(server.uri(),))
-            check, at = RevocationCheck(Fetcher(), bytes), time.time()
-            standings = [
-                check.check(read(end), read(PKI.ca), AtHand(), at + seconds).standing
-                for seconds in (0.0, AGAIN - 1, AGAIN + 1)
-            ]
+            now = at = time.time()
+            check = RevocationCheck(Fetcher(), bytes, lambda: now)
+            standings = []
+            for seconds in (0.0, AGAIN - 1, AGAIN + 1):
+                now = at + seconds
+                standings.append(check.check(read(end), read(PKI.ca), AtHand(), now).standing)
         assert standings == [Standing.UNKNOWN, Standing.UNKNOWN, Standing.GOOD]
 
 
