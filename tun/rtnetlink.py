@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,10 +59,12 @@ _ANSWERS = MarshalRtnl()
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _NOWHERE = {4: "0.0.0.0", 6: "::"}
 _NUMBERS = itertools.count()
-_helpers: list[int] = []
-_PID_BITS = 22  # as many as a PID has at most (linux/threads.h)
-_PID_MASK = (1 << _PID_BITS) - 1
+_TAG_BITS = 22
+_TAG_MASK = (1 << _TAG_BITS) - 1
 _PORTS = 500  # beyond 511 there are those that the kernel chooses
+# Of this process, and of others that change routes for it. Not its PID: in another PID namespace, which may
+# share the network namespace, another daemon may have the same one.
+_tags = [secrets.randbits(_TAG_BITS)]
 RTNH_F_ONLINK = 4
 _MULTIPATH = 16  # next hops of a route that are looked at
 
@@ -92,6 +95,18 @@ def resolve_route(remote: Address, local: Address | None) -> ResolvedRoute:
     learned = found.get_nested("RTA_CACHEINFO", "rta_expires")
     mtu = None if learned else found.get_nested("RTA_METRICS", "RTAX_MTU")
     return ResolvedRoute(found.get_attr("RTA_OIF"), mtu or None)
+
+
+def is_local(address: Address) -> bool:
+    """Whether the route to an address is one of type local. Raises OSError."""
+    found = converse(
+        rtmsg,
+        RTM_GETROUTE,
+        0,
+        {"family": FAMILIES[address.version], "dst_len": address.max_prefixlen},
+        {"RTA_DST": str(address)},
+    )
+    return bool(found["type"] == rt_type["local"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,17 +383,24 @@ def _name_as_ours(sock: socket.socket) -> None:
     """Bind to a netlink port that `is_ours` recognizes; if it is taken, to one that the kernel picks."""
     number = next(_NUMBERS) % _PORTS + 1
     with contextlib.suppress(OSError):
-        sock.bind((number << _PID_BITS | os.getpid(), 0))
+        sock.bind((number << _TAG_BITS | _tags[0], 0))
 
 
 def is_ours(port: int) -> bool:
     """Whether a request of this process, or of its helper, caused an event (by the pid in its header)."""
-    return port & _PID_MASK in (os.getpid(), *_helpers) and 1 <= port >> _PID_BITS <= _PORTS
+    return port & _TAG_MASK in _tags and 1 <= port >> _TAG_BITS <= _PORTS
 
 
-def has_helper(pid: int) -> None:
-    """Another process, the only one from now on, changes routes for this one: its changes are ours."""
-    _helpers[:] = [pid]
+def tag_of_helper() -> int:
+    """For another process, the only one from now on, which changes routes for this one: its changes are ours,
+    once it has called `use_tag` with this tag."""
+    _tags[1:] = [secrets.randbits(_TAG_BITS)]
+    return _tags[1]
+
+
+def use_tag(tag: int) -> None:
+    """Change routes for another process, which has given this tag (`tag_of_helper`)."""
+    _tags[:] = [tag & _TAG_MASK]
 
 
 def _raise_error(answer: Any) -> None:

@@ -19,6 +19,7 @@ from ikepy.daemon.privileged import codec, pair
 from ikepy.daemon.privileged.desk import Desk, Reply
 from ikepy.daemon.privileged.requests import WITH_DESCRIPTOR, Answer, Begin, BeginNames, Failed, Request
 from ikepy.daemon.process.capabilities import KEPT, Capability, keep_memory_private, keep_only
+from tun import rtnetlink
 
 REQUESTS = get_args(Request)
 
@@ -87,6 +88,7 @@ def main(arguments: list[str]) -> int:
         if begin is None:
             return 0
         keep_only((*KEPT, Capability.DAC_READ_SEARCH) if begin.keep_reading else KEPT)
+        rtnetlink.use_tag(begin.tag)
         desk = Desk(begin)
         try:
             serve(sock, desk)

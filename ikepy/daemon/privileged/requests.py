@@ -20,7 +20,8 @@ class Begin:
     `ports`: the UDP ports that may be bound, 0: any from 1024 on. `account`: uid and gid of the workers;
     None: they stay the user that this process is. `sockets`: control sockets (path, inode) that are removed
     at the end. `files`: the paths of files that the configuration was read from; `patterns`: the names with
-    wildcards that it was looked for by; behind those that came in `BeginNames`.
+    wildcards that it was looked for by; behind those that came in `BeginNames`. `tag`: by which control
+    recognizes what this process changes (`tun.rtnetlink.use_tag`).
     """
 
     ports: tuple[int, ...]
@@ -31,6 +32,7 @@ class Begin:
     files: tuple[str, ...]
     patterns: tuple[str, ...]
     keep_reading: bool  # CAP_DAC_READ_SEARCH, without which the workers' program could not be read
+    tag: int
 
 
 @dataclass(frozen=True, slots=True)

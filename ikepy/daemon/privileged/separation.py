@@ -65,6 +65,7 @@ def separate(
         files=tuple(to_name([str(path.absolute()) for path in read.files], patterns)),
         patterns=patterns,
         keep_reading=closed_to_root() is not None,
+        tag=rtnetlink.tag_of_helper(),
     )
     privileged.begin(begin)
     kept = (Capability.DAC_READ_SEARCH,) if closed_to(user) is not None else ()
@@ -72,7 +73,6 @@ def separate(
     keep_only(kept)
     keep_memory_private()  # a change of user takes it back (PR_SET_DUMPABLE, prctl(2))
     files.open_by(SeparatedFiles(privileged))
-    rtnetlink.has_helper(privileged.pid)
     sockets = SeparatedSockets(privileged)
     return Rights(
         SeparatedDevices(privileged).create,

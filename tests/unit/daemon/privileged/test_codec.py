@@ -47,8 +47,9 @@ VALUES = [
         ("/etc/a",),
         ("/etc/x509/*",),
         False,
+        1 << 21,
     ),
-    Begin((500, 4500), 2, 0, None, (), (), (), True),
+    Begin((500, 4500), 2, 0, None, (), (), (), True, 0),
     MakeDevice("vti0"),
     MendVxlan(VxlanState("vx0", 7, 4789)),
     MendVxlan(

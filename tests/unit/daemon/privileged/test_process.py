@@ -61,7 +61,7 @@ LOOPBACK = ip_address("127.0.0.1")
 
 
 def begin(*ports: int) -> Begin:
-    return Begin(ports, 1, 1, None, (), (), (), True)
+    return Begin(ports, 1, 1, None, (), (), (), True, 7)
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def test_it_ends_with_control_and_removes_its_sockets(tmp_path: Path) -> None:
             sock.bind(str(each))
     process = Privileged.start()
     sockets = ((str(path), path.stat().st_ino), (str(other), path.stat().st_ino))
-    process.begin(Begin((), 1, 1, None, sockets, (), (), True))
+    process.begin(Begin((), 1, 1, None, sockets, (), (), True, 7))
     refused(process, OpenUdp(LOOPBACK, 1, reuse_port=False, probe=True))
     process.close()
     assert not Path(f"/proc/{process.pid}").exists()
@@ -317,7 +317,7 @@ def test_as_many_files_as_there_are(tmp_path: Path) -> None:
         Path(name).touch()
     process = Privileged.start()
     try:
-        process.begin(Begin((), 1, 1, None, (), (str(directory / "ikepy.toml"),), (), True))
+        process.begin(Begin((), 1, 1, None, (), (str(directory / "ikepy.toml"),), (), True, 7))
         assert SeparatedFiles(process).matching(str(directory / "*.conf")) == names
     finally:
         process.close()
