@@ -21,7 +21,10 @@ class ConfigFile:
 
     def read(self) -> Reading:
         """What it says now. Raises ConfigError with every mistake."""
-        with files_read.noting() as self.files_read:
-            reading = recognise.read(self._path)
+        with files_read.noting() as read:
+            try:
+                reading = recognise.read(self._path)
+            finally:  # not before: others look through it in other threads
+                self.files_read = read
         wiped_variables.wipe()
         return reading

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ikepy.config.files_read import FilesRead
+from ikepy.config.sources import recognise
 from ikepy.config.sources.config_file import ConfigFile
+from ikepy.config.toml_source import Reading
 from ikepy.errors import ConfigError
 
 TOML = """[connections.a]
@@ -154,3 +157,26 @@ def test_directories_of_links_and_of_what_is_absent(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         loop.read()
     assert loop.files_read.directories() == {tmp_path / "etc"}
+
+
+def test_those_of_a_reading_are_told_when_it_is_over(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are looked through in another thread meanwhile."""
+    file, real = read(place / "ikepy.toml"), recognise.read
+    meanwhile: list[FilesRead] = []
+
+    def watched(path: Path) -> Reading:
+        try:
+            return real(path)
+        finally:
+            meanwhile.append(file.files_read)
+
+    monkeypatch.setattr(recognise, "read", watched)
+    first = file.files_read
+    file.read()
+    second = file.files_read
+    write(place / "ikepy.toml", "no TOML")
+    with pytest.raises(ConfigError):
+        file.read()
+    assert meanwhile[0] is first and meanwhile[1] is second
+    assert set(second.files) == set(first.files)
+    assert set(file.files_read.files) == {place / "ikepy.toml"}, "also where it fails"
