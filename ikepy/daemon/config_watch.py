@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,8 @@ from ikepy.config.files_read import FilesRead
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded
 from ikepy.daemon.bus.event_bus import EventBus
+from ikepy.daemon.in_thread import in_thread
+from ikepy.daemon.supervision import supervise
 
 SUBJECT = "configuration"
 QUIET = 0.25  # seconds without a further event: whoever changes several files is done
@@ -65,7 +68,7 @@ class ConfigWatch:
 
     def start(self) -> None:
         self._look.set()  # the file may have changed since it was read
-        self._following = asyncio.create_task(self._follow())
+        self._following = supervise(self._follow, "watch the configuration's files", "config", self._look.set)
 
     async def stop(self) -> None:
         if self._following is not None:
@@ -80,8 +83,8 @@ class ConfigWatch:
                     await self._look.wait()
             await self._settle()
             read = self._file.files_read
-            await self._watch(*await asyncio.to_thread(_identified, read))
-            if await asyncio.to_thread(read.changed) and read is self._file.files_read:
+            await self._watch(*await in_thread(_identified, read))
+            if await in_thread(read.changed) and read is self._file.files_read:
                 self._changed()
 
     async def _settle(self) -> None:
@@ -101,7 +104,6 @@ class ConfigWatch:
         if directories == self._watched and refused is None:
             return
         await self._close()
-        self._watched = directories
         try:
             self._inotify = Inotify()
             for path in directories:
@@ -109,11 +111,12 @@ class ConfigWatch:
         except OSError as error:
             refused = error
         if self._inotify is not None:
-            self._listening = asyncio.create_task(self._listen(self._inotify))
+            listen = partial(self._listen, self._inotify)
+            self._listening = supervise(listen, "hear of the configuration's files", "config", self._look.set)
         if refused is not None and not self._blind:
             text = f"the kernel can't watch its files ({refused}): they are looked at every {POLL:.0f} s"
             log.warning(SUBJECT, text, "config")
-        self._blind = refused is not None
+        self._blind, self._watched = refused is not None, directories
 
     async def _listen(self, inotify: Inotify) -> None:
         async for _ in inotify:

@@ -19,6 +19,7 @@ from ikepy.config.toml_source import Reading
 from ikepy.crypto.secret import Secret
 from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded, ConfigReloading, DaemonEvent
+from ikepy.daemon.in_thread import in_thread
 from ikepy.daemon.to_the_end import to_the_end
 from ikepy.errors import ConfigError, LocalMisuse
 
@@ -149,7 +150,10 @@ class DesiredConfig:
     async def _read(self) -> tuple[ConfigSource, Reading]:
         if self._file is None:
             raise ConfigError("", [("", NO_FILE)])
-        return self._file, await asyncio.to_thread(self._file.read)
+        try:
+            return self._file, await in_thread(self._file.read)
+        except OSError as error:  # no thread
+            raise ConfigError(self._file.name, [("", error.strerror or str(error))]) from error
 
     def _tell_remarks(self, name: str, reading: Reading) -> None:
         """Log the warnings that the file did not cause the last time."""

@@ -17,6 +17,7 @@ from ikepy.daemon.process import garbage
 from ikepy.daemon.process.capabilities import gain_nothing, keep_memory_private
 from ikepy.daemon.process.launcher import IMPAIRMENTS
 from ikepy.daemon.service import ConfigFile, Daemon, Dependencies
+from ikepy.daemon.supervision import supervise
 from ikepy.sa.api.entropy import Entropy
 from ikepy.sa.manager import IkeManager
 from tun import network
@@ -73,7 +74,7 @@ def _tell_ignored(ignored: sys.UnraisableHookArgs) -> None:
 
 
 async def _serve(daemon: Daemon, path: Path) -> int:
-    resting = asyncio.create_task(_spare_what_stays(daemon))
+    resting = supervise(partial(_spare_what_stays, daemon), "search for garbage")
     try:
         await daemon.serve()
     except StartError as error:

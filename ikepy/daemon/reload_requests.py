@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ikepy.daemon.desired_config import DesiredConfig
+from ikepy.daemon.supervision import supervise
 
 
 class ReloadRequests:
@@ -23,7 +24,7 @@ class ReloadRequests:
 
     def start(self) -> None:
         """From now on the daemon takes another configuration."""
-        self._serving = asyncio.create_task(self._serve())
+        self._serving = supervise(self._serve, "serve reloads", "config")
 
     async def stop(self) -> None:
         """What has begun goes on."""

@@ -15,6 +15,7 @@ BROAD = {"Exception", "BaseException"}
 # handlers clean up and raise the exception again.
 EDGES = {
     "ikepy/daemon/bus/event_bus.py": 1,  # what one listener does about one event
+    "ikepy/daemon/supervision.py": 1,  # one round of a long-lived task, which begins again after a pause
     "ikepy/daemon/effects/runner.py": 1,  # one IKE_SA, which is torn down
     "ikepy/daemon/effects/computing.py": 1,  # one job: the exception is its result, and raised by the machine
     "ikepy/daemon/effects/waiting_jobs.py": 1,  # alike

@@ -219,6 +219,8 @@ DAEMON_ROOMS = (
     "log",
     "log_limit",
     "errors",
+    "in_thread",
+    "supervision",
     "interfaces",
     "bus",
     "credentials",

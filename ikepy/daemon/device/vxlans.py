@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 
 from ikepy.config.model import Config, DnsName, Vxlan
 from ikepy.daemon import log
+from ikepy.daemon.in_thread import in_thread
 from ikepy.daemon.interfaces import Changes, NetworkConfig
 from ikepy.daemon.net.name_threads import LookUpError, NameThreads
+from ikepy.daemon.supervision import supervise
 from ikepy.sa.api.path import Address
 from tun.netlink import Interface, RouteError
 from tun.vxlan_state import VxlanState
@@ -57,8 +59,8 @@ class VxlanDevices:
         """Make the devices, with the peers that are given by address, and follow what happens to them."""
         await self._mend_all()
         self._tasks = [
-            asyncio.create_task(self._follow(), name="mend VXLAN devices"),
-            asyncio.create_task(self._follow_names(), name="look up VXLAN peers"),
+            supervise(self._follow, "mend VXLAN devices", "device", self._wake.set),
+            supervise(self._follow_names, "look up VXLAN peers", "device"),
         ]
 
     async def close(self) -> None:
@@ -89,7 +91,7 @@ class VxlanDevices:
     async def _remove(self, name: str) -> None:
         del self._devices[name]
         try:
-            await asyncio.to_thread(self._network.remove_vxlan, name)
+            await in_thread(self._network.remove_vxlan, name)
         except (RouteError, OSError) as error:
             log.warning(SUBJECT, str(error), "device")
 
@@ -134,7 +136,7 @@ class VxlanDevices:
     async def _mend_all(self) -> None:
         async with self._busy:
             try:
-                own = await asyncio.to_thread(self._network.local_addresses)
+                own = await in_thread(self._network.local_addresses)
             except (RouteError, OSError):
                 own = []
             failed = [not await self._mend(device, own) for device in self._devices.values()]
@@ -144,7 +146,7 @@ class VxlanDevices:
         """Compare one with the kernel's, and do what is missing. Whether that could be done."""
         desired, name = self._desired(device, own), device.section.name
         try:
-            mended = await asyncio.to_thread(self._network.mend_vxlan, desired)
+            mended = await in_thread(self._network.mend_vxlan, desired)
         except (RouteError, OSError) as error:
             if str(error) != device.told:
                 log.warning(SUBJECT, f"{error}; [vxlan.{name}] waits until that is settled", "device")

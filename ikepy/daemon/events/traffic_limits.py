@@ -68,6 +68,7 @@ class TrafficWatch:
             self._timer.cancel()
 
     def _look(self) -> None:
+        self.start()  # first: a fault costs this look, and not those that follow
         for child in self._children:
             block = self._counters(child.device.slot)
             if block is None:
@@ -76,4 +77,3 @@ class TrafficWatch:
             if packets != child.packets:  # the machine is told of those that are not idle
                 child.packets = packets
                 self._runner.usage(child.child_id, octets, packets)
-        self.start()

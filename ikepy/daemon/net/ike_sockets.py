@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address
 
 import asyncio_dgram
@@ -26,6 +26,7 @@ from esp.net.bpf import attach_outside
 from esp.sa.suites import ESP_HEADER
 from ikepy.daemon import log
 from ikepy.daemon.net.reception import Reception
+from ikepy.daemon.supervision import supervise
 from ikepy.sa.api.path import Address, Endpoint, Path
 
 NON_ESP_MARKER = bytes(4)  # RFC 3948 2.2
@@ -162,10 +163,11 @@ class IkeSocket(UdpSocket):
         self._task: asyncio.Task[None] | None = None
 
     def start(self, reception: Reception, sockets: Callable[[], int]) -> None:
-        self._task = asyncio.create_task(self._read(reception, sockets), name=f"read {self.local}")
+        self._task = supervise(partial(self._read, reception, sockets), f"read {self.local}", "net")
 
     async def _read(self, reception: Reception, sockets: Callable[[], int]) -> None:
-        self._stream = await asyncio_dgram.from_socket(self._sock)
+        if self._stream is None:
+            self._stream = await asyncio_dgram.from_socket(self._sock)
         while True:
             try:
                 data, source = await self._stream.recv()

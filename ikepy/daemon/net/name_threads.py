@@ -16,6 +16,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
 from ikepy.config.model import DnsName
+from ikepy.daemon.in_thread import NO_ROOM
 from ikepy.sa.api.path import Address
 
 THREADS = 32  # at once, for names that hang, and as many for the others
@@ -95,8 +96,13 @@ class NameThreads:
         while self._queues[slow] and self._has_room(slow):
             name = self._queues[slow].popleft()
             self._working[name] = slow
-            loop.call_later(self._limit, self._hangs, name)
-            threading.Thread(target=self._work, args=(loop, name), name="look up", daemon=True).start()
+            thread = threading.Thread(target=self._work, args=(loop, name), name="look up", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                self._finish(name, LookUpError(NO_ROOM))
+            else:
+                loop.call_later(self._limit, self._hangs, name)
 
     def _hangs(self, name: DnsName) -> None:
         """A look-up may take too long: from now on its thread keeps no other name from being looked up."""
@@ -117,13 +123,17 @@ class NameThreads:
             loop.call_soon_threadsafe(self._done, name, found)
 
     def _done(self, name: DnsName, found: list[Address] | LookUpError) -> None:
+        self._start(self._finish(name, found))
+
+    def _finish(self, name: DnsName, found: list[Address] | LookUpError) -> bool:
+        """Tell who waits for the name. Whether it counted as a slow one."""
         slow = self._working.pop(name)
         answer = self._under_way.pop(name)
         if isinstance(found, LookUpError):
             answer.set_exception(found)
         else:
             answer.set_result(found)
-        self._start(slow)
+        return slow
 
 
 def _retrieved(answer: asyncio.Future[list[Address]]) -> None:

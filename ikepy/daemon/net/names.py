@@ -17,6 +17,7 @@ from ikepy.config.fields import Subsystem
 from ikepy.config.model import Config, DnsName
 from ikepy.daemon import log
 from ikepy.daemon.net.name_threads import LookUpError
+from ikepy.daemon.supervision import supervise
 from ikepy.sa.api.effects import LookUp
 from ikepy.sa.api.names import NameTable, names_of
 from ikepy.sa.api.path import Address
@@ -78,7 +79,7 @@ class NameService:
         return self._names | self._foreign.keys()
 
     def start(self) -> None:
-        self._spawn(self._keep())
+        self._tasks.add(supervise(self._keep, "look up DNS names", SUBSYSTEM))
 
     async def stop(self) -> None:
         """Report nothing any more. May be called without `start`."""
@@ -127,8 +128,9 @@ class NameService:
         async with self._reporting:
             await asyncio.sleep(self._told[1] + REST - self._loop.time())
             if self._told[0] != self._table.changes:
-                self._told = self._table.changes, self._loop.time()
+                changes, self._told = self._table.changes, (self._told[0], self._loop.time())
                 await self.changed()
+                self._told = changes, self._told[1]  # not before: a report that fails is made again
 
     async def _learn_one(self, name: DnsName) -> None:
         before = self._table.meaning(name)
@@ -172,14 +174,16 @@ class NameService:
             self._wake.clear()
 
     async def _look_up_again(self, name: DnsName) -> None:
-        await self._learn([name])
-        if name in self._names and not self._table.addresses(name):
-            wait = self._waits.get(name, FIRST)
-            self._waits[name] = min(2 * wait, LONGEST)
-            self._due.setdefault(name, self._loop.time() + wait)
-            self._wake.set()
-        else:
-            self._waits.pop(name, None)
+        try:
+            await self._learn([name])
+        finally:  # also after a fault
+            if name in self._names and not self._table.addresses(name):
+                wait = self._waits.get(name, FIRST)
+                self._waits[name] = min(2 * wait, LONGEST)
+                self._due.setdefault(name, self._loop.time() + wait)
+                self._wake.set()
+            else:
+                self._waits.pop(name, None)
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

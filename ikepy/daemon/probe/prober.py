@@ -19,6 +19,7 @@ from ikepy.daemon.probe.echo import IDENTIFIERS, reply, request
 from ikepy.daemon.probe.echo_socket import OpenEchoSocket, open_echo_socket, receive
 from ikepy.daemon.probe.mtu_search import remedy
 from ikepy.daemon.probe.target import Loss, RoundTrip, Target
+from ikepy.daemon.supervision import supervise
 from ikepy.sa.api.events import IkeMoved
 from ikepy.sa.api.path import Address
 
@@ -117,7 +118,8 @@ class Prober:
 
     def _run(self) -> None:
         with contextlib.suppress(RuntimeError):  # before the event loop runs
-            self._task = asyncio.get_running_loop().create_task(self._probe())
+            asyncio.get_running_loop()
+            self._task = supervise(self._probe, "send probes", "device")
 
     async def stop(self) -> None:
         if self._task is not None:

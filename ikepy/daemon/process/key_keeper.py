@@ -48,8 +48,8 @@ class KeyKeeper:
 
     def start(self) -> None:
         """Look at the clocks from now on: they may be set, and stand still while the host sleeps."""
-        self.look()
         self._timer = asyncio.get_running_loop().call_later(LOOK, self.start)
+        self.look()
 
     def close(self) -> None:
         if self._timer is not None:

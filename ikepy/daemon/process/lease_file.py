@@ -19,6 +19,7 @@ from ikepy.config.identity import MAX_LENGTH, Identity
 from ikepy.config.model import Daemon
 from ikepy.daemon import log
 from ikepy.daemon.errors import StartError
+from ikepy.daemon.in_thread import in_thread
 from ikepy.sa.api.leases import Lease
 
 NAMES = ("leases.0", "leases.1")
@@ -98,7 +99,10 @@ class LeaseFile:
         self._writing = asyncio.get_running_loop().create_task(self._write_aside(self._leases()))
 
     async def _write_aside(self, leases: Sequence[Lease]) -> None:
-        await asyncio.to_thread(self._write, leases)  # also their encoding: there may be tens of thousands
+        try:
+            await in_thread(self._write, leases)  # also their encoding: there may be tens of thousands
+        except OSError as error:
+            self._fail(error)
         if self._again or self._failed:
             self._again = False
             self.changed()
@@ -117,11 +121,14 @@ class LeaseFile:
                 done += os.pwrite(fd, whole[done:], done)
             os.fsync(fd)
         except OSError as error:
-            if not self._failed:
-                log.error(SUBJECT, f"leases of virtual addresses can't be kept over a restart: {error}")
-            self._failed = True
+            self._fail(error)
             return
         self._writings, self._written, self._failed = self._writings + 1, data, False
+
+    def _fail(self, error: OSError) -> None:
+        if not self._failed:
+            log.error(SUBJECT, f"leases of virtual addresses can't be kept over a restart: {error}")
+        self._failed = True
 
     async def close(self) -> None:
         """Write what is not written yet."""

@@ -176,8 +176,10 @@ class Accounting:
 
     def _interim(self, session: Session) -> None:
         session.timer = None
-        self._send(session, INTERIM)
-        self._account(session)
+        try:
+            self._send(session, INTERIM)
+        finally:  # also where there is no room for a thread that sends: the next one may get out
+            self._account(session)
 
     # -- requests ----------------------------------------------------------------------------------
 

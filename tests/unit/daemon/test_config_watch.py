@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ikepy.config.files_read import FilesRead
 from ikepy.config.sources.config_file import ConfigFile
-from ikepy.daemon import config_watch
+from ikepy.daemon import config_watch, supervision
 from ikepy.daemon.bus.daemon_events import ConfigRefused, ConfigReloaded
 from tests.unit.config.test_files_read import mount, write
 from tests.unit.daemon.bed import Bed, run
@@ -129,6 +130,33 @@ def test_without_inotify_the_files_are_looked_at(
             assert bed.machine.config.daemon.keep_alive == number
 
     run(bed, scenario)
+
+
+def test_a_fault_does_not_end_the_watch(
+    control: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervision, "FIRST", 0.02)
+    path = tmp_path / "ikepy.toml"
+    bed, text = bed_of(control, path)
+    faults, real = [RuntimeError("dictionary changed size during iteration"), None], FilesRead.directories
+
+    def directories(read: FilesRead) -> set[Path]:
+        if faults and (fault := faults.pop(0)) is not None:
+            raise fault
+        return real(read)
+
+    monkeypatch.setattr(FilesRead, "directories", directories)
+
+    async def scenario(bed: Bed) -> None:
+        reloads = Reloads(bed)
+        while faults:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        write(path, f"{text}keep_alive = 7\n")
+        await reloads.next()
+        assert bed.machine.config.daemon.keep_alive == 7
+
+    run(bed, scenario)
+    assert "begins again in 0.02 s: RuntimeError: dictionary changed size" in caplog.text
 
 
 def test_sighup_reloads_and_a_storm_of_it_a_few_times(control: Path, tmp_path: Path) -> None:

@@ -1,15 +1,20 @@
 """What workers' counters tell the machine: the watch over volume limits, and when ESP came in."""
 
+import asyncio
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from ikepy.config.toml_source import parse
 from ikepy.daemon.device.devices import DeviceTable
-from ikepy.daemon.effects.children import ChildTable
-from ikepy.daemon.events.traffic_limits import EspHeard, is_limited
+from ikepy.daemon.effects.children import Child, ChildTable
+from ikepy.daemon.effects.runner import EffectsRunner
+from ikepy.daemon.events import traffic_limits
+from ikepy.daemon.events.traffic_limits import EspHeard, TrafficWatch, is_limited
 from tests.property.datapath_bed import DatapathBed
-from tests.unit.daemon.fakes import FakeNetwork, FakeTun, config
+from tests.unit.daemon.fakes import FakeMachine, FakeNetwork, FakeTun, Notes, config
+from tests.unit.daemon.in_loop import in_loop
 from tests.unit.esp.bed import GCM
 from tests.unit.tun.plain import UDP, Flow, Packet
 
@@ -58,3 +63,28 @@ def test_when_esp_came_in_whatever_the_clock_says(
         assert begin <= found <= time.monotonic()
         assert begin <= sa.out_last <= time.monotonic()
     devices.close()
+
+
+@in_loop
+async def test_a_fault_costs_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic_limits, "INTERVAL", 0.01)
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_exception_handler", lambda context: None)
+    looks, third = 0, asyncio.Event()
+
+    class Faulty(ChildTable):
+        def __iter__(self) -> Iterator[Child]:
+            nonlocal looks
+            looks += 1
+            if looks == 3:
+                third.set()
+            raise ValueError
+
+    settings, notes = config(child={"rekey_bytes": 1000}), Notes()
+    devices, children = DeviceTable(settings, 1, FakeTun, FakeNetwork()), Faulty(1, 4)
+    runner = EffectsRunner(FakeMachine(), notes, notes, devices, children)
+    watch = TrafficWatch(settings, runner, children, lambda slot: None)
+    watch.start()
+    async with asyncio.timeout(20):
+        await third.wait()
+    watch.stop()
+    runner.stop()

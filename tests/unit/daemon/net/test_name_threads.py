@@ -115,3 +115,35 @@ def test_what_can_be_no_hosts_address_is_left_out(monkeypatch: pytest.MonkeyPatc
 
 def test_libc_reads_the_hosts_file() -> None:
     assert ip_address("127.0.0.1") in name_threads.ask_libc("localhost")
+
+
+@in_loop
+async def test_where_no_thread_can_be_started(libc: Libc, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the limit of a pod's processes is reached: once there is room, all is well again."""
+    threads = NameThreads(libc, 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _fails)
+        for _ in range(2):
+            with pytest.raises(LookUpError, match="no room for another thread") as caught:
+                await threads.look_up(DnsName("quick"))
+            assert not caught.value.gone
+    assert await threads.look_up(DnsName("quick")) == [ADDRESS]
+    assert libc.asked == ["quick"]
+
+
+@in_loop
+async def test_names_that_wait_hear_of_it_too(libc: Libc, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = NameThreads(libc, 20)
+    hanging = [asyncio.create_task(threads.look_up(DnsName(f"hang{n}"))) for n in range(THREADS)]
+    waiting = [asyncio.create_task(threads.look_up(DnsName(f"waits{n}"))) for n in range(2000)]
+    await asyncio.sleep(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _fails)
+        libc.answers.set()
+        assert await asyncio.gather(*hanging) == [[ADDRESS]] * THREADS
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {str(one) for one in found} == {"there is no room for another thread"}
+
+
+def _fails(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

@@ -190,3 +190,29 @@ async def test_a_name_of_a_redirect_is_known_until_the_ticket_is_back(
     assert known == [(SECOND,)]
     await bed.until(lambda: not bed.table.addresses(other))
     await bed.service.stop()
+
+
+@in_loop
+async def test_after_a_fault_a_name_is_looked_up_and_its_meaning_told_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bed = Bed(monkeypatch)
+    faults, told = [RuntimeError("a fault")], asyncio.Event()
+
+    async def changed() -> None:
+        if faults:
+            raise faults.pop()
+        told.set()
+
+    bed.service.changed = changed
+    bed.threads.why = RuntimeError("a fault")
+    bed.service.start()
+    async with asyncio.timeout(20):
+        while bed.threads.asked.count(PEER) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        bed.threads.known = {PEER: [FIRST], OWN: [SECOND]}
+        while faults:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        bed.service.own_addresses_changed()
+        await told.wait()
+    await bed.service.stop()

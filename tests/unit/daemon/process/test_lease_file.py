@@ -177,3 +177,23 @@ def test_any_rows(rows: list[object]) -> None:
         assert isinstance(lease, Lease)
     for lease in lease_file.decoded(str(rows).replace("'", '"').replace("None", "null").encode()):
         assert isinstance(lease, Lease)
+
+
+def test_where_no_thread_can_be_started_it_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lease_file, "PAUSE", 0.01)
+    monkeypatch.setattr(lease_file, "AGAIN", 0.02)
+    real, fails = threading.Thread.start, 2
+
+    def start(thread: threading.Thread) -> None:
+        nonlocal fails
+        if fails:
+            fails -= 1
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    write(tmp_path, [ALICE])
+    assert read(tmp_path) == [ALICE]
+    assert caplog.text.count("can't be kept over a restart") == 1
