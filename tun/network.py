@@ -45,6 +45,7 @@ __all__ = [
     "exempt",
     "has_link",
     "host_addresses",
+    "is_local",
     "local_addresses",
     "mend",
     "mend_vxlan",
@@ -64,6 +65,7 @@ ADDR_GEN_MODE_NONE = 1  # linux/if_link.h
 IPV6_SETTINGS = Path("/proc/sys/net/ipv6/conf")
 QUEUE = 2000  # packets or frames that a device queues: 500 are too few for a burst of small ones
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN})
 
 
 # A TUN device as the kernel makes it; but for its carrier, which `mend` takes away
@@ -237,7 +239,8 @@ def _remove_route(index: int, route: Route, neighbours: frozenset[int]) -> None:
 def uplink_mtu(remote: Address, local: Address | None = None) -> int:
     """MTU in octets of the route to `remote` (from `local`): the route's own or the device's.
 
-    What path MTU discovery has learned is ignored. Raises `RouteError` if there is no route.
+    What path MTU discovery has learned is ignored. Raises `RouteError` if there is no route, and OSError if
+    that can't be asked now.
     """
     what = f"no way to {remote}" + (f" from {local}" if local else "")
     try:
@@ -249,6 +252,8 @@ def uplink_mtu(remote: Address, local: Address | None = None) -> int:
         name = socket.if_indextoname(route.device)
         mtu = link_mtu(name)
     except OSError as error:
+        if _is_lack(error):
+            raise
         raise RouteError(what, error.errno or 0) from error
     return min(mtu, _advertised_mtu(name, mtu)) if remote.version == 6 else mtu
 
@@ -265,12 +270,35 @@ def outlet(remote: Address, local: Address) -> str | None:
 def best_route(remote: Address, local: Address | None = None, device: int | None = None) -> BestRoute | None:
     """The kernel's best route for an address (from `local`, through a device), None if there is none.
 
-    Our own exemptions are ignored.
+    Our own exemptions are ignored. Raises OSError if that can't be asked now.
     """
     try:
         return rtnetlink.best_route(remote, local, device)
-    except OSError:
+    except OSError as error:
+        if _is_lack(error):
+            raise
         return None
+
+
+def is_local(address: Address) -> bool:
+    """Whether this host takes packets to the address for its own, by an address of a device or by a route of
+    type local (ip-route(8)).
+
+    A link-local address is one of a link, not of the host. Raises OSError if that can't be asked now.
+    """
+    if address.is_unspecified or address.is_link_local:
+        return False
+    try:
+        return rtnetlink.is_local(address)
+    except OSError as error:
+        if _is_lack(error):
+            raise
+        return False
+
+
+def _is_lack(error: OSError) -> bool:
+    """Whether a question came to no answer: nothing is known of routes then, not that there is none."""
+    return isinstance(error, TimeoutError) or error.errno in LACKS
 
 
 def exempt(remote: Address, hop: Hop, source: Address | None) -> None:

@@ -11,6 +11,7 @@ more. Routes of others are not touched.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ikepy.daemon import log
@@ -56,7 +57,10 @@ class Exemptions:
         network.end_exemptions()  # a daemon that was killed has left its own
 
     def check(self, device: VtiDevice) -> None:
-        """Exempt the device's peers anew: routes may have changed, or the peers' addresses."""
+        """Exempt the device's peers anew: routes may have changed, or the peers' addresses.
+
+        Raises OSError where routes can't be asked now; what is exempted stays so.
+        """
         wanted = device.peers
         for remote in self._of.get(device, {}).keys() - wanted.keys():
             self._leave(device, remote)
@@ -89,7 +93,8 @@ class Exemptions:
         if peer is None:
             return True
         for device in list(peer.users):
-            self.check(device)
+            with suppress(OSError):  # the worker tells again
+                self.check(device)
         return peer.now is None
 
     def close(self) -> None:

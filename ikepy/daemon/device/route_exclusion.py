@@ -119,8 +119,12 @@ class RouteExclusion:
         return frozenset(found)
 
     def _outside(self, peer: Address) -> BestRoute | None:
-        """The best route to a peer, unless it leads into a device of ours."""
-        best = self._network.best_route(peer)
+        """The best route to a peer, unless it leads into a device of ours; None also if it can't be asked
+        now: as a rule the address alone is left out."""
+        try:
+            best = self._network.best_route(peer)
+        except OSError:
+            return None
         return None if best is None or best.device in self._ours() else best
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from ikepy.config.model import Connection
+from ikepy.daemon import log
 from ikepy.daemon.bus.daemon_events import (
     DeviceDeleted,
     DeviceMadeAgain,
@@ -26,13 +27,17 @@ from ikepy.daemon.device.exemptions import Exemptions
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.events.backoff import Backoff
+from ikepy.daemon.supervision import supervise
 from ikepy.sa.api.commands import Initiate, Terminate
 from tun.netlink import RouteError
 from tun.network import DeviceGone
 from tun.watch import Changes, Link
 
 AT_ONCE = 4  # devices that are looked at before the loop gets its turn again
+RETRY = 1.0  # seconds until what the system had no room for is tried again
+SUBJECT = "device"
 Replace = Callable[[VtiDevice], None]
+Waiting = dict[VtiDevice, None]
 
 
 class Reconciler:
@@ -49,10 +54,11 @@ class Reconciler:
         self._runner = runner
         self._publish = runner.bus.publish
         self._replace = replace
-        self._dirty: dict[VtiDevice, None] = {}
-        self._refit: dict[VtiDevice, None] = {}
-        self._led: dict[VtiDevice, None] = {}  # those whose peers may be led into a tunnel by routes now
+        self._dirty: Waiting = {}
+        self._refit: Waiting = {}
+        self._led: Waiting = {}  # those whose peers may be led into a tunnel by routes now
         self._backoffs: dict[VtiDevice, Backoff] = {}
+        self._lacks = ""  # what the system had no room for, the last time
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._clock = asyncio.get_running_loop().time
@@ -60,7 +66,7 @@ class Reconciler:
     def start(self) -> None:
         self._led.update(dict.fromkeys(self._devices))
         self._wake.set()
-        self._task = asyncio.create_task(self._run(), name="mend devices")
+        self._task = supervise(self._run, "mend devices", "device", self._wake.set)
 
     async def stop(self) -> None:
         """May be called without `start`."""
@@ -115,32 +121,41 @@ class Reconciler:
                 async with asyncio.timeout(self._pause()):
                     await self._wake.wait()
             self._wake.clear()
-            led, self._led = list(self._led), {}
-            await self._in_turns(led, self._exemptions.check)
+            before, self._lacks = self._lacks, ""
+            await self._in_turns(self._led, list(self._led), self._exemptions.check)
             now = self._clock()
             for device, backoff in self._backoffs.items():
                 if _waits(device) and backoff.retry <= now:
                     self._dirty[device] = None
-            todo = [one for one in self._dirty if self._backoff_of(one).due <= now]
-            for device in todo:
-                self._dirty.pop(device, None)
-            await self._in_turns(todo, self._look)
-            refit, self._refit = list(self._refit), {}
-            await self._in_turns(refit, self._devices.refit)
+            due = [one for one in self._dirty if self._backoff_of(one).due <= now]
+            await self._in_turns(self._dirty, due, self._look)
+            await self._in_turns(self._refit, list(self._refit), self._devices.refit)
+            if self._lacks and not before:
+                text = f"the kernel's devices and routes can't be looked at: {self._lacks}; it is tried again"
+                log.error(SUBJECT, text, "device")
 
-    async def _in_turns(self, devices: Iterable[VtiDevice], action: Callable[[VtiDevice], None]) -> None:
-        """Call `action` with each device. One takes 2 ms, so for a thousand the loop gets half of the
-        time."""
+    async def _in_turns(
+        self, waiting: Waiting, devices: Iterable[VtiDevice], action: Callable[[VtiDevice], None]
+    ) -> None:
+        """Call `action` with each of these devices, which wait no longer then, unless the system has no room
+        for it. One takes 2 ms, so for a thousand the loop gets half of the time."""
         begin = self._clock()
         for number, device in enumerate(devices, 1):
+            waiting.pop(device, None)
             if self._devices.by_id(device.device_id) is device:  # else it was removed meanwhile
-                action(device)
+                try:
+                    action(device)
+                except (RouteError, OSError) as error:
+                    self._lacks = str(error) or type(error).__name__
+                    waiting[device] = None
             if number % AT_ONCE == 0:
                 await asyncio.sleep(self._clock() - begin)
                 begin = self._clock()
 
     def _pause(self) -> float | None:
         """Seconds until there is something to do without an event; None: nothing."""
+        if self._lacks:
+            return RETRY
         waiting = [self._backoff_of(one).due for one in self._dirty]
         waiting += [
             max(self._backoff_of(one).retry, self._backoff_of(one).due)

@@ -200,6 +200,9 @@ class SeparatedNetwork:
     def host_addresses(self) -> list[HostAddress]:
         return network.host_addresses()
 
+    def is_local(self, address: Address) -> bool:
+        return network.is_local(address)
+
     def has_link(self, name: str) -> bool:
         return network.has_link(name)
 

@@ -133,6 +133,7 @@ class FakeNetwork:
         self.uplinks_asked = 0
         self.link = True
         self.addresses: list[Address] = [ip_address("127.0.0.1")]
+        self.routed: set[Address] = set()  # addresses that are local by a route
         self.best: dict[Address, BestRoute] = {}  # the best route to an address
         self.through: dict[tuple[Address, int], BestRoute] = {}  # the same through a device
         self.exemptions: dict[Address, Hop] = {}
@@ -254,6 +255,9 @@ class FakeNetwork:
 
     def host_addresses(self) -> list[HostAddress]:
         return [HostAddress(one, 1, "eth0") for one in self.addresses]
+
+    def is_local(self, address: Address) -> bool:
+        return address in self.routed
 
     def has_link(self, name: str) -> bool:
         return self.link

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import socket
+from collections.abc import Callable
+from ipaddress import ip_address
 
 import pytest
 
-from tun.netlink import RouteError
+from tun import network
+from tun.netlink import Address, RouteError
 
 
 @pytest.mark.parametrize(
@@ -20,3 +24,18 @@ from tun.netlink import RouteError
 )
 def test_no_refusal_is_a_success(code: int, reason: str, text: str) -> None:
     assert str(RouteError("no way to it", code, reason)) == text
+
+
+@pytest.mark.parametrize("ask", [network.best_route, network.uplink_mtu, network.is_local])
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENOBUFS])
+def test_a_question_that_cannot_be_asked_has_no_answer(
+    ask: Callable[[Address], object], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That there is no route would be one."""
+
+    def none_left(*arguments: object, **keys: object) -> None:
+        raise OSError(code, "no room")
+
+    monkeypatch.setattr(socket, "socket", none_left)
+    with pytest.raises(OSError, match="no room"):
+        ask(ip_address("192.0.2.1"))

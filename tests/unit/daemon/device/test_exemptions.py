@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from io import StringIO
 from ipaddress import ip_address, ip_network
+
+import pytest
 
 from ikepy.daemon import log
 from ikepy.daemon.device.devices import DeviceTable
@@ -121,3 +124,22 @@ def test_a_peer_that_moves_is_followed() -> None:
     bed.exemptions.close()
     assert not bed.network.exemptions
     bed.lines()
+
+
+def test_a_route_that_cannot_be_asked_for_ends_no_exemption(monkeypatch: pytest.MonkeyPatch) -> None:
+    bed = Bed()
+    bed.route(bed.into)
+    assert bed.look() == {PEER: GATEWAY}
+    with monkeypatch.context() as patch:
+        patch.setattr(bed.network, "best_route", _no_descriptor)
+        with pytest.raises(OSError, match="Too many"):
+            bed.look()
+        assert not bed.exemptions.led_inside(PEER)
+    assert bed.network.exemptions == {PEER: GATEWAY}
+    bed.route(GATEWAY)
+    assert bed.look() == {}
+    bed.lines()
+
+
+def _no_descriptor(*asked: object) -> BestRoute | None:
+    raise OSError(errno.EMFILE, "Too many open files")

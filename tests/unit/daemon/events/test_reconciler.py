@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
 from io import StringIO
+from ipaddress import ip_network
 
 import pytest
 
-from ikepy.daemon import log
+from ikepy.daemon import log, supervision
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.device.exemptions import Exemptions
 from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.effects.children import ChildTable
 from ikepy.daemon.effects.runner import EffectsRunner
-from ikepy.daemon.events import backoff
+from ikepy.daemon.events import backoff, reconciler
 from ikepy.daemon.events.reconciler import Reconciler
+from ikepy.daemon.interfaces import Mended, Tun
 from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.sa.api.commands import Initiate, Terminate
 from tests.unit.daemon.fakes import NETS, PATH, SUITE, FakeMachine, FakeNetwork, FakeTun, Notes, config
+from tun.rtnetlink import BestRoute, Hop
+from tun.state import DeviceState
 from tun.watch import Changes, Link
+
+ALL = ip_network("0.0.0.0/0")
 
 
 class Bed:
@@ -131,6 +138,59 @@ def test_what_waits_for_room_is_looked_at_when_there_may_be_some(monkeypatch: py
             await bed.until(lambda: not bed.device.unmet)
 
     assert sum("it is tried again" in line for line in run(scenario)) == 1
+
+
+@pytest.mark.parametrize("question", ["best_route", "uplink_mtu"])
+def test_what_there_are_no_descriptors_for_is_done_later(
+    question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the device and by the exemptions alike; that is told once."""
+    monkeypatch.setattr(reconciler, "RETRY", 0.02)
+    asked = 0
+
+    def none_left(*arguments: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def scenario(bed: Bed) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(bed.network, question, none_left)
+            bed.reconciler.refit()
+            await bed.until(lambda: asked > (2 if question == "best_route" else 0))
+        bed.network.table["vti-a"].clear()
+        bed.event()
+        await bed.until(lambda: bed.network.table["vti-a"])
+        into = Hop(bed.device.tun.index)
+        bed.network.best[PATH.remote.address] = BestRoute(ALL, into.device, False, 0, (into,))
+        bed.network.through[PATH.remote.address, 1] = BestRoute(ALL, 1, False, 0, (Hop(1),))
+        bed.event()
+        await bed.until(lambda: bed.network.exemptions)
+
+    told = [line for line in run(scenario) if "Too many open files" in line]
+    assert len(told) == 1
+
+
+def test_a_fault_with_one_device_does_not_end_the_mending(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "FIRST", 0.02)
+    faults = [ValueError("a fault")]
+
+    async def scenario(bed: Bed) -> None:
+        mend = bed.network.mend
+
+        def faulty(tun: Tun, desired: DeviceState, *, new: bool = False) -> Mended:
+            if faults:
+                raise faults.pop()
+            return mend(tun, desired, new=new)
+
+        monkeypatch.setattr(bed.network, "mend", faulty)
+        bed.event()
+        await bed.until(lambda: not faults)
+        bed.network.table["vti-a"].clear()
+        bed.event()
+        await bed.until(lambda: bed.network.table["vti-a"])
+
+    assert any('"mend devices" begins again in 0.02 s: ValueError: a fault' in one for one in run(scenario))
 
 
 def test_a_deleted_device_is_made_again_and_given_to_its_worker() -> None:
