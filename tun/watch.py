@@ -14,6 +14,7 @@ from typing import Any
 
 from pyroute2 import IPRSocket
 from pyroute2.netlink import NLM_F_REPLACE, rtnl
+from pyroute2.netlink.rtnl import rt_proto
 from pyroute2.netlink.rtnl.fibmsg import fibmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
@@ -123,8 +124,9 @@ class Watch:
                 self._note()
 
     def _take_route(self, event: Any) -> None:
-        """The table local is the kernel's own, and changes with each address and link."""
-        if is_ours(event["header"]["pid"]) or event["table"] == RT_TABLE_LOCAL:
+        """In the table local most routes are the kernel's own, and change with each address and link."""
+        is_kernels = event["table"] == RT_TABLE_LOCAL and event["proto"] == rt_proto["kernel"]
+        if is_kernels or is_ours(event["header"]["pid"]):
             return
         self._devices.add(event.get_attr("RTA_OIF") or 0)
         self._gone |= _makes_room(event)

@@ -245,7 +245,8 @@ class Daemon:
         icmp_errors = IcmpErrors.open()
         stack.callback(icmp_errors.close)
         rights = self._rights(privileged, accounts, workers, control)
-        addresses = addresses_to_serve(self._config, rights.network.local_addresses())
+        network = rights.network
+        addresses = addresses_to_serve(self._config, network.local_addresses(), network.is_local)
         listeners, self._ports = open_listeners(self._config, addresses, workers, rights.sockets)
         stack.push_async_callback(listeners.close)
         self._config = config = self._ports.applied(self._config)

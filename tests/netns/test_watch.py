@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address, ip_network
@@ -66,6 +67,53 @@ def test_each_kind_of_change_is_told(namespace: Namespace, change: tuple[str, ..
         await asyncio.wait_for(told.get(), PATIENCE)
 
     watched(namespace, scenario)
+
+
+def test_a_route_of_type_local_that_others_make_is_told(namespace: Namespace) -> None:
+    """The kernel's own in that table are not: each address has one."""
+    address = ip_address("198.51.100.7")
+    assert not namespace.call(lambda: network.is_local(address))
+
+    async def scenario(told: asyncio.Queue[Changes]) -> None:
+        await asyncio.to_thread(namespace.ip, "route", "add", "local", "198.51.100.0/24", "dev", "lo")
+        await asyncio.wait_for(told.get(), PATIENCE)
+
+    watched(namespace, scenario)
+    assert namespace.call(lambda: network.is_local(address))
+    assert namespace.call(lambda: network.is_local(ip_address("127.0.0.2")))
+    assert not namespace.call(lambda: network.is_local(ip_address("0.0.0.0")))
+
+
+NEIGHBOUR = """
+import asyncio, socket, sys
+from ipaddress import ip_address
+from tun import network
+from tun.rtnetlink import Hop
+from tun.watch import Watch
+
+async def exempt():
+    network.exempt(ip_address("203.0.113.9"), Hop(socket.if_nametoindex("d0")), None)
+    told = asyncio.Event()
+    watch = Watch(lambda changes: told.set() if changes.gone else None)
+    print("watches", flush=True)
+    await asyncio.wait_for(told.wait(), 20)
+    print("told", flush=True)
+    watch.close()
+
+asyncio.run(exempt()) if sys.argv[1] == "exempt" else network.end_exemptions()
+"""
+
+
+def test_another_daemon_of_the_same_pid_is_another_one(namespace: Namespace) -> None:
+    """Two containers of a pod: one network namespace, and both are process 1 of their own PID namespace."""
+    cable(namespace)
+    namespace.ip("link", "set", "d0", "up")
+    as_first = ("unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", NEIGHBOUR)
+    first = namespace.start(*as_first, "exempt")
+    assert first.stdout is not None
+    assert first.stdout.readline() == "watches\n"
+    namespace.run(*as_first, "end")
+    assert first.stdout.readline() == "told\n"
 
 
 def test_a_burst_is_told_once(namespace: Namespace) -> None:

@@ -36,7 +36,8 @@ KEYS: dict[str, dict[str, Key]] = {
         "local_addrs": Key(
             "list of address patterns",
             "at least one",
-            "our addresses, best first; one that is not there yet is waited for",
+            "our addresses, best first, of a device or by a route of type `local`; one that is not there yet "
+            "is waited for",
         ),
         "remote_addrs": Key(
             "list of address patterns",

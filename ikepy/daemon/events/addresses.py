@@ -18,11 +18,13 @@ from ikepy.daemon.bus.daemon_events import (
 from ikepy.daemon.device.devices import DeviceTable
 from ikepy.daemon.effects.runner import EffectsRunner
 from ikepy.daemon.errors import StartError
+from ikepy.daemon.in_thread import in_thread
 from ikepy.daemon.interfaces import Changes, NetworkConfig
 from ikepy.daemon.net.listeners import Listeners
 from ikepy.daemon.net.resolver import Resolver
 from ikepy.daemon.net.route_check import RouteCheck
 from ikepy.daemon.net.served_addresses import served
+from ikepy.daemon.supervision import supervise
 from ikepy.daemon.workers.pool import WorkerPool
 from ikepy.sa.api.commands import LocalAddressesChanged
 from ikepy.sa.api.names import NameTable
@@ -73,7 +75,7 @@ class AddressFollower:
     async def start(self) -> None:
         """Tell the machine the addresses, and follow their changes from now on."""
         await self._look()
-        self._task = asyncio.create_task(self._follow(), name="follow our addresses")
+        self._task = supervise(self._follow, "follow our addresses", "net", self._wake.set)
 
     async def replace_config(self, config: Config) -> None:
         """Listen where the connections of `config` have their addresses, and tell the machine."""
@@ -127,7 +129,8 @@ class AddressFollower:
         """Read the addresses, and act on them: sockets first, for the machine sends at once."""
         try:
             # In a thread: reading takes long on a host with many addresses.
-            host = await asyncio.to_thread(self._network.host_addresses)
+            named = _named(self._config, self._names)
+            host, routed = await in_thread(self._read, named)
             ours = self._devices.indices
             linked = {one.device: one.index in ours or self._network.has_link(one.device) for one in host}
         except (RouteError, OSError) as error:
@@ -138,10 +141,10 @@ class AddressFollower:
             return
         self._blind = False
         inside = self._devices.indices
-        self._named = _named(self._config, self._names)
-        outside = [one.address for one in host if one.index not in inside or one.address in self._named]
-        await self._fit_sockets(served(self._config, outside, self._names))
-        command = self._command(host, linked)
+        self._named = named
+        outside = [one.address for one in host if one.index not in inside or one.address in named]
+        await self._fit_sockets(served(self._config, [*outside, *routed], self._names))
+        command = self._command(host, linked, routed, inside.keys())
         self._route_check.forget()
         self._tell((*command.addresses, *command.others))
         self._listeners.refuse_from(inside.keys())
@@ -149,6 +152,13 @@ class AddressFollower:
         self._resolver.served = frozenset(self._listeners.addresses)
         self._listeners.send_again()
         self._runner.request(command)
+
+    def _read(self, named: Iterable[Address]) -> tuple[list[HostAddress], list[Address]]:
+        """The addresses of this host's devices; and of those that connections name the others that are local,
+        by a route. Raises `RouteError` and OSError."""
+        host = self._network.host_addresses()
+        missing = set(named).difference(one.address for one in host)
+        return host, [one for one in sorted(missing, key=str) if self._network.is_local(one)]
 
     async def _fit_sockets(self, wanted: Collection[Address]) -> None:
         now = asyncio.get_running_loop().time()
@@ -181,14 +191,22 @@ class AddressFollower:
             self._pool.remove_socket(slot, one.index)
         self._publish(ListeningEnded(address))
 
-    def _command(self, host: Sequence[HostAddress], linked: dict[str, bool]) -> LocalAddressesChanged:
+    def _command(
+        self,
+        host: Sequence[HostAddress],
+        linked: dict[str, bool],
+        routed: Iterable[Address],
+        inside: Collection[int],
+    ) -> LocalAddressesChanged:
         """The addresses on interfaces with a link: first those to tell peers of, then the others.
 
-        Peers are not told of our devices' and of loopback addresses, unless a connection names them.
+        Peers are not told of our devices' (kernel indices `inside`) and of loopback addresses, unless a
+        connection names them, as it does all of `routed`.
         """
         here = [one for one in host if linked[one.device] and one.address not in self._refused]
-        usable = [one.address for one in here if self._is_public(one)]
-        others = [one.address for one in here if not self._is_public(one)]
+        usable = [one.address for one in here if self._is_public(one, inside)]
+        others = [one.address for one in here if not self._is_public(one, inside)]
+        usable += [one for one in routed if one not in self._refused]
         return LocalAddressesChanged(tuple(usable), tuple(others))
 
     def _tell(self, usable: Iterable[Address]) -> None:
@@ -203,9 +221,9 @@ class AddressFollower:
             self._publish(AddressBack(address))
         self._usable = now
 
-    def _is_public(self, one: HostAddress) -> bool:
-        inside = one.index in self._devices.indices or one.device == LOOPBACK
-        return one.address in self._named or not (inside or one.address.is_loopback)
+    def _is_public(self, one: HostAddress, inside: Collection[int]) -> bool:
+        is_inside = one.index in inside or one.device == LOOPBACK
+        return one.address in self._named or not (is_inside or one.address.is_loopback)
 
 
 def _named(config: Config, names: NameTable) -> set[Address]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
 
@@ -38,10 +38,14 @@ def turned_round(config: Config, local: Collection[Address]) -> Iterator[tuple[s
                 yield f"connections.{connection.name}.remote_addrs[{number}]", text
 
 
-def addresses_to_serve(config: Config, local: Sequence[Address]) -> list[Address]:
+def addresses_to_serve(
+    config: Config, local: Sequence[Address], is_local: Callable[[Address], bool]
+) -> list[Address]:
     """The connections' local addresses, and those of `local` that a network or "%any" among them permits.
 
-    One that this host does not have yet is left out, with a log line: it gets its sockets once it has come.
+    `is_local`: whether one that is not among `local` is this host's by a route. One that this host does not
+    have yet is left out, with a log line, even if it can be bound (sysctl ip_nonlocal_bind): it gets its
+    sockets once it has come.
     """
     named: dict[Address, str] = {}  # with the key path in the configuration
     patterns: list[object] = []
@@ -50,7 +54,8 @@ def addresses_to_serve(config: Config, local: Sequence[Address]) -> list[Address
             if isinstance(one, IPv4Address | IPv6Address):
                 named.setdefault(one, f"connections.{connection.name}.local_addrs[{number}]")
         patterns += connection.local_addrs
-    missing = [address for address in named if not is_ours(address)]
+    here = set(local)
+    missing = [one for one in named if not (is_ours(one) and (one in here or is_local(one)))]
     if missing:
         listed = ", ".join(f"{one} ({named[one]})" for one in missing[:MOST_LISTED])
         more = f" and {len(missing) - MOST_LISTED} more" if len(missing) > MOST_LISTED else ""

@@ -3,11 +3,15 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from ikepy.daemon import supervision
+from ikepy.daemon.device.devices import DeviceTable
+from ikepy.daemon.device.vti_device import VtiDevice
 from ikepy.daemon.events import addresses
 from ikepy.daemon.net.resolver import Resolver
 from ikepy.daemon.net.route_check import RouteCheck
@@ -151,6 +155,91 @@ def test_the_addresses_of_our_own_devices_are_not_for_outside(control: Path) -> 
         assert not answers(VTI, bed.ports[0])
 
     run(bed, scenario)
+
+
+def test_an_address_that_is_local_by_a_route_is_served_and_used(
+    control: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a load balancer's, to which no device has an address (ip-route(8), type local)."""
+    monkeypatch.setattr(addresses, "LINGER", 0.05)
+    bed = Bed(control, local_addrs=[str(OTHER)])
+    bed.network.routed = {OTHER}
+
+    async def scenario(bed: Bed) -> None:
+        assert told(OTHER, others=(LOOPBACK,)) in bed.machine.calls
+        calls = len(bed.machine.calls)
+        has(bed, LOOPBACK)
+        while len(bed.machine.calls) == calls:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert answers(OTHER, bed.ports[0]), "nothing has changed"
+        bed.network.routed.clear()
+        has(bed, LOOPBACK)
+        await until_told(bed, told(others=(LOOPBACK,)))
+        while answers(OTHER, bed.ports[0]):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    run(bed, scenario)
+
+
+def test_one_that_can_be_bound_but_is_not_here_is_waited_for(control: Path) -> None:
+    """By the sysctl ip_nonlocal_bind all can be: who has the address now is not disturbed."""
+    bed = Bed(control, local_addrs=[str(OTHER)])
+
+    async def scenario(bed: Bed) -> None:
+        assert not answers(OTHER, bed.ports[0])
+        has(bed, LOOPBACK, OTHER)
+        await until_told(bed, told(OTHER, others=(LOOPBACK,)))
+        assert answers(OTHER, bed.ports[0])
+
+    run(bed, scenario)
+
+
+def test_our_devices_are_listed_as_often_for_many_addresses_as_for_one(
+    control: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, real = 0, DeviceTable.__iter__
+
+    def devices(table: DeviceTable) -> Iterator[VtiDevice]:
+        nonlocal listed
+        listed += 1
+        return real(table)
+
+    monkeypatch.setattr(DeviceTable, "__iter__", devices)
+
+    async def looks(bed: Bed, count: int) -> int:
+        """With so many addresses."""
+        here = [LOOPBACK, *(ip_address(f"198.51.100.{number}") for number in range(count))]
+        before = listed
+        has(bed, *here)
+        await until_told(bed, told(LOOPBACK, *here[1:]))
+        return listed - before
+
+    async def scenario(bed: Bed) -> None:
+        assert await looks(bed, 1) == await looks(bed, 200)
+
+    run(Bed(control), scenario)
+
+
+def test_a_fault_does_not_end_the_following(
+    control: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervision, "FIRST", 0.02)
+
+    async def scenario(bed: Bed) -> None:
+        faults, real = [ValueError("a fault")], bed.network.host_addresses
+
+        def faulty() -> list[HostAddress]:
+            if faults:
+                raise faults.pop()
+            return real()
+
+        monkeypatch.setattr(bed.network, "host_addresses", faulty)
+        has(bed, LOOPBACK, OTHER)
+        await until_told(bed, told(others=(LOOPBACK, OTHER)))
+
+    run(Bed(control, local_addrs=["%any"]), scenario)
+    assert "begins again in 0.02 s: ValueError: a fault" in caplog.text
 
 
 def test_of_two_named_addresses_the_one_that_is_here_is_used() -> None:
