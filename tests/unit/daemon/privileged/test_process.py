@@ -331,7 +331,7 @@ def test_as_many_files_and_patterns_as_the_configuration_names(tmp_path: Path) -
     patterns = [f"{tmp_path}/conf.d/{number:05}/*.conf" for number in range(9000)]
     process = Privileged.start()
     try:
-        process.begin(Begin((), 1, 1, None, (), tuple(files), tuple(patterns), True))
+        process.begin(Begin((), 1, 1, None, (), tuple(files), tuple(patterns), True, 7))
         os.close(process.ask_for_descriptor(OpenFile(str(last)), Done)[1])
         refused(process, OpenFile(str(tmp_path / "other.psk")), errno.EACCES)
         assert SeparatedFiles(process).matching(patterns[-1]) == []
