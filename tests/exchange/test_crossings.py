@@ -7,11 +7,14 @@ second half a third request comes while it is not clear which of the two stays (
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 
 import pytest
 
 from ikepy.sa.api.commands import ChildrenLost, Initiate, Rekey, Terminate
+from ikepy.sa.api.effects import Compute
 from ikepy.sa.tasks.liveness import Liveness
+from tests.key_exchanges import all_slow
 
 from .network import DELAY, Network, Options, Script, assert_joined
 
@@ -185,3 +188,44 @@ def test_a_rekey_that_is_refused_for_a_while_comes_nevertheless(who: str, other:
     net.run(200)
     assert_agreed(net, ("IKE rekey", other), who)
     assert net.a.manager.ike_sas[0].spi_i != before.spi_i
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("first", "other"), [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize(
+    ("ike", "esp"), [("x25519-ke1_mlkem768", "-x25519-ke1_mlkem768"), ("x25519", "-x25519")]
+)
+def test_a_child_that_the_peer_may_have_discarded_is_not_sent_under(
+    ike: str, esp: str, first: str, other: str, seed: str
+) -> None:
+    """Both ends create it at once. That of the first to ask takes longer, by an additional key exchange that
+    is lost, or as the other end computes; if it is redundant, it was never installed there (RFC 7296 2.8.1),
+    and its DELETE waits behind what gets no answer."""
+    answered: list[str] = []
+    asked: list[str] = []
+
+    def script(line: str, nth: int, data: bytes) -> list[float]:
+        if line.startswith(f"{first} -> {other} IKE_FOLLOWUP_KE request"):
+            return [] if net.now < begin + 1 else [DELAY]
+        if line.startswith(f"{other} -> {first} CREATE_CHILD_SA response"):
+            answered.append(line)
+            return [DELAY] if line == answered[0] else []
+        return [DELAY]
+
+    def thinking(site: str, job: Compute) -> float:
+        asked.append(site)
+        return 3.0 if site == other and asked.count(other) == 1 else 0.0
+
+    with all_slow() if "mlkem" not in ike else nullcontext():
+        net = established(options(ike, esp), options(ike, esp), seed)
+        net.script, net.thinking, begin = script, thinking, net.now
+        act(net, first, "child create")
+        net.run(0.5)
+        act(net, other, "child create")
+        net.run(0.4)
+        act(net, first, "child rekey")
+        for _ in range(30):
+            net.run(1)
+            has = {one.spi for one in net.site(first).plane.inbound.values()}
+            assert {one.spi for one in net.site(other).plane.sending()} <= has
+    assert len(answered) > 2, "the rekey gets no answer"

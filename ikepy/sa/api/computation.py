@@ -32,13 +32,15 @@ class ResultPending(Exception):  # noqa: N818  no error
 class Computation:
     """The results computed for one message, or one request of ours.
 
-    `patience`: seconds that a job may take and still run at once.
+    `patience`: seconds that a job may take and still run at once. `arrived_at`: when the message came, in
+    seconds on the machine's clock; its handler may run later.
     """
 
-    __slots__ = ("_patience", "_results", "awaited")
+    __slots__ = ("_patience", "_results", "arrived_at", "awaited")
 
-    def __init__(self, patience: float = QUICK) -> None:
+    def __init__(self, patience: float = QUICK, *, arrived_at: float = 0.0) -> None:
         self._patience = patience
+        self.arrived_at = arrived_at
         self._results: dict[Hashable, object] = {}
         self.awaited = False  # whether its message is set aside until a result is there
 

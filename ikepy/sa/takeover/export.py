@@ -4,7 +4,8 @@ Only what is settled can be exported: a half-open IKE_SA, one that rekeys or is 
 request or a computation under way is refused (`obstacle`), and the caller asks again when that is over. Half
 of a negotiation is worth nothing elsewhere: its private values, its tasks and the commands that wait for it
 would all have to go along, only for the few seconds that it takes. Fragments of an incomplete message are
-left behind: their sender repeats them all (RFC 7383 2.6).
+left behind: their sender repeats them all (RFC 7383 2.6). So are our last responses on IKE_SAs that have
+ended: the other machine does not answer who repeats such a request, and that end gives up after its tries.
 """
 
 from __future__ import annotations
