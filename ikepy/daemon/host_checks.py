@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 
 from ikepy.config import files
@@ -25,6 +26,7 @@ from ikepy.daemon.errors import StartError
 from ikepy.daemon.interfaces import NetworkConfig
 from ikepy.daemon.net.served_addresses import turned_round
 from ikepy.sa.auth import words
+from tun.netlink import RouteError
 
 RT_TABLE_MAIN = 254  # linux/rtnetlink.h
 Problems = Iterator[tuple[str, str]]
@@ -58,7 +60,8 @@ def remarks(config: Config, network: NetworkConfig) -> list[tuple[str, str]]:
     found = [] if _is_running(config) else list(_taken(config))
     if config.daemon.sysctls == "check":
         found += [("daemon.sysctls", text) for text in sysctls.words(sysctls.lacking(config))]
-    found += turned_round(config, network.local_addresses())
+    with suppress(RouteError, OSError):  # of a sandbox that may not ask the kernel
+        found += turned_round(config, network.local_addresses())
     for connection in config.connections.values():
         found += _on_link(connection, network)
     key_ids: set[str] = set()
@@ -136,7 +139,10 @@ def _on_link(connection: Connection, network: NetworkConfig) -> Problems:
         for remote in connection.remote_addrs:
             if not isinstance(remote, IPv4Address | IPv6Address) or remote not in route:
                 continue
-            best = network.best_route(remote)
+            try:
+                best = network.best_route(remote)
+            except OSError:
+                best = None
             if around(route, [hole(route, remote, best)]):
                 continue
             linked = f", and {best.network} is on our own link" if best is not None and best.on_link else ""

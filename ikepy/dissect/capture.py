@@ -7,6 +7,7 @@ cut short ends it. Timestamps are in seconds.
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from typing import BinaryIO
 MAX_RECORD = 1 << 20  # octets of a packet or block that are read
 MAX_COMMENT = 64 << 20  # octets of all comments that are kept: keys of tens of thousands of exchanges
 MAX_INTERFACES = 4096
-_STRING = 64  # octets that a comment takes beside its text
 _PCAP = {
     0xA1B2C3D4: 1e-6,
     0xA1B23C4D: 1e-9,
@@ -146,10 +146,14 @@ class Capture:
             if value is None:
                 break
             left -= padded
-            if code == _COMMENT and self._kept + _STRING + size <= MAX_COMMENT:
-                self._kept += _STRING + size
-                self.comments.append(value[:size].decode("utf-8", "replace"))
+            if code == _COMMENT:
+                self._keep(value[:size].decode("utf-8", "replace"))
         return b"" if self._skipped(left) else None
+
+    def _keep(self, comment: str) -> None:
+        if self._kept + sys.getsizeof(comment) <= MAX_COMMENT:
+            self._kept += sys.getsizeof(comment)
+            self.comments.append(comment)
 
     def _body(self) -> bytes | None:
         """Another block, without type and lengths; of a long one the beginning."""

@@ -97,7 +97,9 @@ def check_issuer(found: x509.CertificateRevocationList, ca: x509.Certificate) ->
 def check_complete(found: x509.CertificateRevocationList, now: datetime) -> None:
     """That what a CRL does not list is not revoked: it is current, and of all certificates (RFC 5280 5.2.4,
     5.2.5). ValueError."""
-    if found.next_update_utc is None or found.next_update_utc < now:
+    if found.next_update_utc is None:
+        raise ValueError("the CRL does not say until when it counts (nextUpdate)")
+    if found.next_update_utc < now:
         raise ValueError("the CRL is out of date")
     for extension in found.extensions:
         match extension.value:

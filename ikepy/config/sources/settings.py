@@ -47,12 +47,15 @@ _PART = re.compile(r'"((?:\\[\s\S]|[^"\\])*)"|([^"\s]+)')
 
 @dataclass(slots=True)
 class Section:
-    """A section. `references`: absolute names of sections that it inherits from, each with its line."""
+    """A section. `references`: absolute names of sections that it inherits from, each with its line;
+    `inherited`: the keys of values that it has from them.
+    """
 
     place: Place
     references: list[tuple[str, Place]] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     sections: dict[str, Section] = field(default_factory=dict)
+    inherited: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -231,4 +234,5 @@ def _with_inherited(own: Section, parent: Section) -> Section:
     for name, inherited in parent.sections.items():
         sections[name] = _with_inherited(sections[name], inherited) if name in sections else inherited
     inherited_values = {key: value for key, value in parent.values.items() if key not in own.values}
-    return Section(own.place, [], {**own.values, **inherited_values}, sections)
+    keys = own.inherited | inherited_values.keys()
+    return Section(own.place, [], {**own.values, **inherited_values}, sections, keys)

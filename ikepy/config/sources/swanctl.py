@@ -70,17 +70,21 @@ def draft_of(
 ) -> Draft:
     """As `draft`, of sections that are in no file: `name` is what errors call them.
 
-    `taken`, `former`: names of devices, as `stable_device_names` has them.
+    What stands among sections may be inherited by them: swanctl sends what its file means. `taken`, `former`:
+    names of devices, as `stable_device_names` has them.
     """
-    translator = _Translator(Draft(FORMAT, Path(name)), {})
+    translator = _Translator(Draft(FORMAT, Path(name)), {}, whole=False)
     translator.root(root, taken, former)
     return translator.draft
 
 
 class _Translator:
-    def __init__(self, into: Draft, exposed: dict[str, str | None]) -> None:
+    """`whole`: whether each section tells what of it is inherited."""
+
+    def __init__(self, into: Draft, exposed: dict[str, str | None], *, whole: bool = True) -> None:
         self.draft = into
         self._exposed = exposed
+        self._whole = whole
 
     def refuse_others(self, root: Section, inherited: Collection[str]) -> None:
         """Refuse what stands in no section, and sections that are probably others, mistyped: a reload would
@@ -107,11 +111,14 @@ class _Translator:
             self.draft.refused.append(Lost(key, value.place, f"{why}; remove it, or put it where it belongs"))
 
     def _sections(self, section: Section, *path: str) -> list[tuple[str, Section]]:
-        """The sections in one that holds nothing else: the last of `path`, in `section`."""
+        """The sections in one that holds nothing else of its own: the last of `path`, in `section`."""
         inner = section.sections.get(path[-1])
-        for key, value in inner.values.items() if inner is not None else ():
-            self._misplaced(".".join((*path, key)), value, f"is in no section of {path[-1]}, NAME {{ … }}")
-        return list(inner.sections.items()) if inner is not None else []
+        if inner is None:
+            return []
+        for key in inner.values.keys() - inner.inherited if self._whole else ():
+            why = f"is in no section of {path[-1]}, NAME {{ … }}"
+            self._misplaced(".".join((*path, key)), inner.values[key], why)
+        return list(inner.sections.items())
 
     def root(
         self, root: Section, taken: Collection[str] = (), former: Mapping[str, str] | None = None

@@ -65,9 +65,10 @@ class Exemptions:
         for remote in self._of.get(device, {}).keys() - wanted.keys():
             self._leave(device, remote)
         self._of[device] = wanted
+        for remote, local in wanted.items():  # all of them, before a question comes to no answer
+            self._peers.setdefault(remote, _Peer()).users[device] = local
         for remote, local in wanted.items():
-            peer = self._peers.setdefault(remote, _Peer())
-            peer.users[device] = local
+            peer = self._peers[remote]
             best = self._network.best_route(remote, local)
             inside = None if best is None else self._inside(best)
             if best is not None and inside is None and best.hops:

@@ -138,16 +138,20 @@ class Reconciler:
         self, waiting: Waiting, devices: Iterable[VtiDevice], action: Callable[[VtiDevice], None]
     ) -> None:
         """Call `action` with each of these devices, which wait no longer then, unless the system has no room
-        for it. One takes 2 ms, so for a thousand the loop gets half of the time."""
+        for it, or it fails. One takes 2 ms, so for a thousand the loop gets half of the time."""
         begin = self._clock()
         for number, device in enumerate(devices, 1):
             waiting.pop(device, None)
             if self._devices.by_id(device.device_id) is device:  # else it was removed meanwhile
+                done = False
                 try:
                     action(device)
+                    done = True
                 except (RouteError, OSError) as error:
                     self._lacks = str(error) or type(error).__name__
-                    waiting[device] = None
+                finally:
+                    if not done:
+                        waiting[device] = None
             if number % AT_ONCE == 0:
                 await asyncio.sleep(self._clock() - begin)
                 begin = self._clock()

@@ -126,6 +126,8 @@ class NameService:
         if self._told[0] == self._table.changes:
             return
         async with self._reporting:
+            if self._told[0] == self._table.changes:  # told while we waited
+                return
             await asyncio.sleep(self._told[1] + REST - self._loop.time())
             if self._told[0] != self._table.changes:
                 changes, self._told = self._table.changes, (self._told[0], self._loop.time())

@@ -71,10 +71,7 @@ class Resolver:
 
     def _not_here(self, own: Address, remote: Address) -> str:
         why = f"{own} is not an address of this machine yet"
-        try:
-            turned = remote in self._network.local_addresses()
-        except (RouteError, OSError):
-            turned = False
+        turned = self.usable is not None and remote in self.usable
         return f"{why}, and {remote}, the peer's, is one: {EXCHANGE}" if turned else why
 
     def _none_named(self, patterns: Sequence[object], remote: Address) -> str:

@@ -58,8 +58,8 @@ class OddMessage:
 
 
 def judge(expected: Expected, reply: Reply, honest: Reply) -> Verdict:
-    """What RFC 7296 says of that answer; `honest`: what an honest request got. No answer where one was due
-    may also be a loss.
+    """What RFC 7296 says of that answer; `honest`: what an honest request got. Of silence it is that only
+    where a later request was answered.
     """
     silent = reply.outcome is Outcome.SILENT
     error = reply.notify if reply.outcome is Outcome.ERROR else 0
@@ -67,7 +67,7 @@ def judge(expected: Expected, reply: Reply, honest: Reply) -> Verdict:
         return Verdict.UNCLEAR
     match expected:
         case Expected.HONEST:
-            if silent or honest.acceptable is None:
+            if honest.acceptable is None:
                 return Verdict.UNCLEAR
             right, allowed = reply.acceptable in (True, honest.acceptable), False
         case Expected.MAJOR:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,18 @@ def test_two_ends_that_stand_the_wrong_way_round(here: list[str], keys: dict[str
     if told:
         text = found["connections.a.remote_addrs[0]"]
         assert text.startswith("192.0.2.2 is an address of this machine") and "left in ipsec.conf" in text
+
+
+def test_where_the_kernel_may_not_be_asked_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a sandbox without netlink."""
+
+    def refused(*asked: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    network = FakeNetwork()
+    monkeypatch.setattr(network, "local_addresses", refused)
+    monkeypatch.setattr(network, "best_route", refused)
+    assert remarks(quiet({"routes": ["192.0.2.0/24"]}), network) == []
 
 
 def test_private_keys_that_will_not_be_loaded(tmp_path: Path) -> None:

@@ -57,3 +57,12 @@ def test_a_section_that_nothing_means_is_told() -> None:
     inherited = text(rest="defaults { dpd_delay = 30 }").replace("site {", "site : defaults {", 1)
     reading = read(inherited)
     assert not reading.remarks and reading.config.connections["site"].dpd_delay == 30
+
+
+def test_what_sections_inherit_may_be_anywhere() -> None:
+    """As strongSwan takes it: of a template for children that `children` itself inherits, too."""
+    inherited = text(
+        rest="defaults { net { dpd_action = none }\n mode = tunnel\n esp_proposals = aes128gcm16 }"
+    )
+    reading = read(inherited.replace("children {", "children : defaults {", 1))
+    assert not reading.remarks

@@ -141,5 +141,22 @@ def test_a_route_that_cannot_be_asked_for_ends_no_exemption(monkeypatch: pytest.
     bed.lines()
 
 
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_peer_that_could_not_be_asked_for_may_go(monkeypatch: pytest.MonkeyPatch, removed: bool) -> None:
+    """Its child ends, or its connection goes, before a question gets an answer."""
+    bed = Bed()
+    bed.devices.child_up(1, "a", NETS, Path(PATH.local, Endpoint(ELSEWHERE, 4500)), True, SUITE)
+    with monkeypatch.context() as patch:
+        patch.setattr(bed.network, "best_route", _no_descriptor)
+        with pytest.raises(OSError, match="Too many"):
+            bed.look()
+    if removed:
+        bed.exemptions.forget(bed.device)
+    else:
+        bed.devices.child_down(1, "a")
+        assert bed.look() == {}
+    bed.lines()
+
+
 def _no_descriptor(*asked: object) -> BestRoute | None:
     raise OSError(errno.EMFILE, "Too many open files")

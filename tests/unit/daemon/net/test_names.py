@@ -216,3 +216,28 @@ async def test_after_a_fault_a_name_is_looked_up_and_its_meaning_told_again(
         bed.service.own_addresses_changed()
         await told.wait()
     await bed.service.stop()
+
+
+@in_loop
+async def test_what_has_not_changed_waits_for_no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look-up that ends while another name's change is told."""
+    bed = Bed(monkeypatch)
+    telling, told = asyncio.Event(), asyncio.Event()
+
+    async def changed() -> None:
+        telling.set()
+        await told.wait()
+
+    bed.service.changed = changed
+    bed.threads.known = {PEER: [FIRST], OWN: [SECOND]}
+    bed.service.look_up(LookUp(7, (PEER,)))
+    await telling.wait()
+    monkeypatch.setattr(names, "REST", 3600.0)
+    bed.threads.known = {PEER: [FIRST]}
+    bed.service.look_up(LookUp(8, (PEER,)))
+    await bed.until(lambda: bed.threads.asked.count(PEER) == 2)
+    for _ in range(10):
+        await asyncio.sleep(0)  # until it waits
+    told.set()
+    await bed.until(lambda: bed.told == [7, 8])
+    await bed.service.stop()

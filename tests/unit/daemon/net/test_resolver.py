@@ -88,10 +88,9 @@ def test_a_peer_behind_our_own_tunnel_is_not_gone_to() -> None:
 def test_two_ends_that_stand_the_wrong_way_round(here: list[str]) -> None:
     """What `ikepy status` says of a tunnel that waits for its address."""
     network = FakeNetwork()
-    network.addresses = [ip_address(one) for one in here]
     connection = config(local_addrs=["192.0.2.1"], remote_addrs=["192.0.2.2"]).connections["a"]
     resolver = Resolver(network, RouteCheck(network, lambda: ["vti0"]), names())
-    resolver.usable, resolver.served = network.addresses, ()
+    resolver.usable, resolver.served = [ip_address(one) for one in here], ()
     found = resolver.resolve(connection, ())
     assert isinstance(found, str) and found.startswith("192.0.2.1 is not an address of this machine yet")
     assert ("192.0.2.2, the peer's, is one" in found) is (here == ["192.0.2.2"])
