@@ -16,7 +16,7 @@ from ikepy.sa.api.effects import Compute
 from ikepy.sa.tasks.liveness import Liveness
 from tests.key_exchanges import all_slow
 
-from .network import DELAY, Network, Options, Script, assert_joined
+from .network import DELAY, Network, Options, Script, assert_joined, deliver_all
 
 SECOND = """
 [connections.ab.children.second]
@@ -229,3 +229,28 @@ def test_a_child_that_the_peer_may_have_discarded_is_not_sent_under(
             has = {one.spi for one in net.site(first).plane.inbound.values()}
             assert {one.spi for one in net.site(other).plane.sending()} <= has
     assert len(answered) > 2, "the rekey gets no answer"
+
+
+@pytest.mark.parametrize("action", ["child create", "child rekey"])
+def test_no_child_comes_up_on_an_ike_sa_that_we_delete(action: str) -> None:
+    """The peer's additional key exchange crosses our DELETE: it may have ended the IKE_SA by then, and would
+    get what we send under the newest child (RFC 7296 2.25.2)."""
+    both = options("x25519-ke1_mlkem768", "-x25519-ke1_mlkem768")
+    net = established(both, both, "one")
+    begin, before = net.now, set(net.b.plane.outbound)
+
+    def script(line: str, nth: int, data: bytes) -> list[float]:
+        early = line.startswith("a -> b IKE_FOLLOWUP_KE request") and net.now < begin + 0.5
+        return [] if early or line.startswith("b -> a INFORMATIONAL request") else [DELAY]
+
+    net.script = script
+    act(net, "a", action)
+    net.run(0.3)
+    net.command("b", Terminate(ike="ab"))
+    net.run(6)
+    assert any(line.startswith("b -> a IKE_FOLLOWUP_KE response") for line in net.ladder)
+    assert set(net.b.plane.outbound) == before
+    assert set(net.a.plane.outbound) == before
+    net.script = deliver_all
+    net.run(30)
+    assert not net.a.plane.outbound and not net.b.plane.outbound

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ikepy.crypto.secret import Secret
+from ikepy.errors import PeerError
 from ikepy.sa.api.effects import Effect
 from ikepy.sa.exchange import child_negotiation
 from ikepy.sa.exchange.child_negotiation import ChildChoice, KeyExchangeResult
@@ -21,6 +22,7 @@ from ikepy.sa.state.ike_sa import IkeSa
 from ikepy.sa.state.init_exchange import NONCE_SIZE
 from ikepy.sa.state.task import Answer
 from ikepy.sa.tasks import followup_ke
+from ikepy.wire.constants import NotifyType
 from ikepy.wire.payloads import NoncePayload, Payload
 
 
@@ -82,6 +84,8 @@ def respond(
         return Response(Answer(answer, made(Created(choice, spi_in, nonces, secrets), now)), None)
 
     def finish(all_secrets: Sequence[Secret], later: float) -> Answer:
+        if sa.is_ending:  # as is a request that begins one: the peer may have ended it already
+            raise PeerError(NotifyType.TEMPORARY_FAILURE, "the IKE_SA is being deleted")
         sa_limits.check_child(sa, rekey=replaces is not None)
         return Answer([], made(Created(choice, spi_in, nonces, all_secrets), later))
 
