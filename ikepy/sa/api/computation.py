@@ -32,15 +32,13 @@ class ResultPending(Exception):  # noqa: N818  no error
 class Computation:
     """The results computed for one message, or one request of ours.
 
-    `patience`: seconds that a job may take and still run at once. `arrived_at`: when the message came, in
-    seconds on the machine's clock; its handler may run later.
+    `patience`: seconds that a job may take and still run at once.
     """
 
-    __slots__ = ("_patience", "_results", "arrived_at", "awaited")
+    __slots__ = ("_patience", "_results", "awaited")
 
-    def __init__(self, patience: float = QUICK, *, arrived_at: float = 0.0) -> None:
+    def __init__(self, patience: float = QUICK) -> None:
         self._patience = patience
-        self.arrived_at = arrived_at
         self._results: dict[Hashable, object] = {}
         self.awaited = False  # whether its message is set aside until a result is there
 

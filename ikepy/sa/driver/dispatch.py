@@ -226,7 +226,7 @@ def _request(sa: IkeSa, datagram: bytes, message: Message, path: Path, now: floa
     sa.window.begun(header.message_id)
     followed = _authentic(sa, path, now)
     mobike.heard(sa, path)
-    return followed + _take_request(sa, opened, header, path, Computation(arrived_at=now), now)
+    return followed + _take_request(sa, opened, header, path, Computation(), now)
 
 
 def _take_request(

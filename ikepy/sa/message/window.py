@@ -125,6 +125,11 @@ class Window:
         return RequestState.STALE
 
     @property
+    def newest(self) -> int:
+        """The highest message ID of the peer's requests that are being processed, else of the next one."""
+        return max(self._pending, default=self._expected)
+
+    @property
     def expected(self) -> int:
         """The lowest message ID of a request of the peer's that is not answered yet."""
         return self._expected

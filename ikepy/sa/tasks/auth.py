@@ -231,7 +231,7 @@ class AuthTask(Task[IkeSa]):
                 desired.create(sa, self.wanted)
                 return [sa.log(Level.INFO, child_negotiation.one_pair(self.wanted.config, narrower))]
             if query.maybe(payloads, SaPayload) is not None:  # the peer made what we did not ask for
-                sa.enqueue(DiscardSpi(offer.spi_in))
+                sa.enqueue(DiscardSpi(offer.spi_in), first=True)
             text = f"child {self.wanted.config.name}: {error}"
             told = ChildSetUpFailed(sa.itself, self.wanted.config.name, failure_of(error), text)
             return [*desired.failed(sa, self.wanted, text), *sa.report(told, Level.ERROR)]

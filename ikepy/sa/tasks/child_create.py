@@ -191,14 +191,13 @@ def replace_lost(sa: IkeSa, child: ChildSa) -> None:
 
 def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
     """Answer the peer's request for a further child; PeerError if it is refused."""
-    asked_at = sa.jobs.current.arrived_at
     choice = child_negotiation.choose(sa, payloads, key_exchange=True, only=None)
 
     def made(created: Created, later: float) -> list[Effect]:
         # Standby as in a rekey, if a child for the same traffic is already there.
         standby = sa.registry.sends(sa.connection.name, Selectors(choice.ts_local, choice.ts_remote))
         child, effects = created.install(sa, later, standby=standby)
-        if standby and not _crosses(sa, child, asked_at):
+        if standby:
             waiting.begin(sa, child, later, first=False)
         for ours in sa.tasks.under_way:
             if ours.kind is TaskKind.CHILD_CREATE and ours.wanted is not None and ours.wanted.met_by(child):
@@ -206,10 +205,3 @@ def respond(sa: IkeSa, payloads: Sequence[Payload], now: float) -> Answer:
         return effects
 
     return creating.respond(sa, choice, payloads, now, made).answer
-
-
-def _crosses(sa: IkeSa, child: ChildSa, asked_at: float) -> bool:
-    """Whether one for the same traffic came up here after the peer had asked for `child`: it has both, or is
-    about to delete one of them as redundant, perhaps this one, which it has not even installed."""
-    others = (one for one in sa.children.values() if one is not child)
-    return any(one.selectors == child.selectors and one.installed_at > asked_at for one in others)

@@ -139,7 +139,7 @@ class CreateExchange:
         follows = query.notify(payloads, NotifyType.ADDITIONAL_KEY_EXCHANGE) is not None
         if follows or query.maybe(payloads, last) is None:
             return
-        sa.enqueue(DiscardSpi(self._sent.offer.spi_in))
+        sa.enqueue(DiscardSpi(self._sent.offer.spi_in), first=True)
 
     @property
     def _sent(self) -> _Request:

@@ -124,13 +124,20 @@ class DeleteChild(Task[IkeSa]):
 
 
 class DiscardSpi(Task[IkeSa]):
-    """Delete a child that the peer installed and we did not."""
+    """Delete a child that the peer installed and we did not.
+
+    It is to be our next request, as that tells the peer that we have its response, and so the child
+    (`standby`).
+    """
 
     kind = TaskKind.DISCARD_SPI
     exchange = ExchangeType.INFORMATIONAL
 
     def __init__(self, spi_in: int) -> None:
         self._spi_in = spi_in
+
+    def about(self, sa: IkeSa) -> frozenset[str]:
+        return frozenset()
 
     def request(self, sa: IkeSa, now: float) -> list[Payload] | None:
         return [DeletePayload(ProtocolId.ESP, (self._spi_in.to_bytes(4, "big"),))]

@@ -20,7 +20,7 @@ PATIENCE = 180.0
 
 def begin(sa: IkeSa, child: ChildSa, now: float, *, first: bool) -> None:
     """A child waits that the peer's request has just made. `first`: IKE_AUTH has made it."""
-    child.waiting = Standby(now + LOOK, sa.window.expected, first)
+    child.waiting = Standby(now + LOOK, sa.window.newest, first)
 
 
 def tend(sa: IkeSa, child: ChildSa, now: float) -> list[Effect]:

@@ -51,6 +51,19 @@ def test_one_request_of_the_peers_at_a_time() -> None:
     assert window.reply(0) == ()
 
 
+def test_the_peer_has_a_response_when_it_asks_beyond_the_window() -> None:
+    window = Window(Retransmission())
+    window.open(2)
+    window.begun(0)
+    window.begun(1)
+    assert window.newest == 1
+    for answered in range(3):
+        window.answered(answered, (b"reply",))
+        assert not window.knows_answered(1)
+    window.answered(3, (b"reply",))
+    assert window.knows_answered(1)
+
+
 def test_the_peers_window_never_shrinks() -> None:
     window = Window(Retransmission())
     window.open(3)
