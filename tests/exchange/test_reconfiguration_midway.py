@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from ikepy.sa.api.commands import ChildrenLost, Initiate, LocalAddressesChanged, Rekey
+from ikepy.sa.api.commands import ChildrenLost, Initiate, LocalAddressesChanged, Rekey, Terminate
 from ikepy.sa.api.effects import Compute
 
-from .network import ADDRESS_A, DELAY, Network, assert_joined
+from .network import ADDRESS_A, DELAY, Network, assert_joined, deliver_all
 from .reconfigured import (
     ANEW,
     IMPATIENT,
@@ -382,3 +382,35 @@ def test_a_reauthentication_that_fails_is_tried_again_if_the_old_ike_sa_goes_as_
     net.run(60)
     assert policies(net, "a") == ["net"]
     assert_joined(net)
+
+
+def test_who_waits_for_a_child_that_is_removed_is_told_though_another_is_to_be_replaced() -> None:
+    """The replacement of the lost one goes with that, and tells nobody anything."""
+    net = established(PLAIN, PLAIN)
+    net.script = lambda line, nth, data: [] if line.startswith("b -> a INFORMATIONAL response") else [DELAY]
+    net.command("a", Terminate(child="second", ticket=5))
+    net.run(0.2)
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.command("b", Initiate("ab", "second"))
+    net.run(0.2)
+    newer = max(only(net).children)
+    net.replace_config("a", WITHOUT_SECOND)
+    net.command("a", ChildrenLost((newer,)))
+    net.script = deliver_all
+    net.run(30)
+    assert policies(net, "a") == policies(net, "b") == ["net"]
+    assert net.a.outcomes[5].ok
+    assert not net.a.outcomes[7].ok
+
+
+def test_a_set_up_whose_only_child_is_removed_and_then_terminated_ends_at_once() -> None:
+    """By the removal alone it may not: the peer may have established it."""
+    net = Network(options(), options())
+    net.script = lambda line, nth, data: [] if line.startswith("b -> a IKE_AUTH response") else [DELAY]
+    net.command("a", Initiate("ab", "second", ticket=7))
+    net.run(1)
+    net.replace_config("a", WITHOUT_SECOND)
+    assert ike_sas(net, "a")
+    net.command("a", Terminate(child="second", ticket=8))
+    assert not ike_sas(net, "a")
+    assert net.a.outcomes.keys() == {7, 8}

@@ -32,6 +32,9 @@ PATIENT = 8  # one run in so many waits that long, the others until all is well
 REMEMBERING = 1_000_000_000  # from this seed on keys outlive restarts, of which there are more
 QUANTUM = 2_000_000_000  # from this seed on there are additional key exchanges, and in some runs PPKs
 SIGNED = 3_000_000_000  # from this seed on certificates prove who the ends are, in half of them beside that
+CROSSING = (
+    4_000_000_000  # from this seed on both ends create much at once, half with additional key exchanges
+)
 RESUMING = 0.5  # share of these runs in which keys outlive restarts, too
 KINDS = ("mldsa44", "mldsa65", "ed25519")  # of their keys
 TAKEN_OVER = 0.2  # share of the runs in which new processes take sites over
@@ -103,7 +106,11 @@ class Scenario:
         method = random.Random(f"authenticator {seed}").choice(METHODS)
         options = {name: replace(one, authenticator=method) for name, one in options.items()}
         self.remembers = REMEMBERING <= seed < QUANTUM
-        if seed >= SIGNED:
+        self.crossing = seed >= CROSSING
+        if self.crossing:
+            drawn = random.Random(f"quantum {seed}")
+            options = _quantum_safe(options, drawn) if drawn.random() < 0.5 else options
+        elif seed >= SIGNED:
             options = _signed(options, random.Random(f"signed {seed}"))
             self.remembers = random.Random(f"remembers {seed}").random() < RESUMING
         elif seed >= QUANTUM:
@@ -126,9 +133,9 @@ class Scenario:
             if self.gentle and site.nat is not None:
                 world.converse(site.name)  # else a peer whose NAT forgot it can't be told anything
         end = world.now + (chance.uniform(0.5, 3) if self.dense else chance.uniform(5, 25))
-        pauses = DENSE if self.dense else PAUSES
+        self.crowded_until = world.now + chance.uniform(0.5, 3) if self.crossing else 0.0
         while world.now < end:
-            world.run(chance.choice(pauses) * 2 * chance.random())
+            world.run(chance.choice(self._pauses()) * 2 * chance.random())
             self._act()
             self._perhaps_take_over()
             if self.remembers and not self.gentle and self.restarts.random() < 0.2:
@@ -152,6 +159,12 @@ class Scenario:
                     raise Breach("no rest after all")
         world.note("*", "checked")
         self._check()
+
+    def _pauses(self) -> tuple[float, ...]:
+        """Seconds between two actions, on average, one of which is drawn."""
+        if self.dense or (self.crossing and self.world.now < self.crowded_until):
+            return DENSE
+        return PAUSES
 
     def _settle(self) -> None:
         """Until all is well and nobody waits for anything, but not for ever."""
@@ -222,6 +235,9 @@ class Scenario:
 
     def _weather(self) -> Weather:
         chance = self.chance
+        if self.crossing:
+            late, latest = chance.choice((0.2, 0.5)), chance.choice((0.5, 3.0, 12.0))
+            return Weather(chance.choice((0.1, 0.3, 0.5)), duplicates=0.1, late=late, latest=latest)
         if self.dense:
             return Weather(chance.choice((0.0, 0.0, 0.1)), duplicates=0.2, late=0.5, latest=1.0)
         if self.gentle:
@@ -256,7 +272,7 @@ class Scenario:
 
     def _act(self) -> None:
         """One thing, or the same thing at two sites in one instant."""
-        table = GENTLE if self.gentle else ROUGH
+        table = GENTLE if self.gentle else CREATING if self.crossing else ROUGH
         names = list(self.world.sites)
         weights = [weight for weight, _ in table]
         act = self.chance.choices(table, weights)[0][1]
@@ -486,4 +502,17 @@ ROUGH: list[tuple[int, Action]] = [
     (1, Scenario.jump),
     (1, Scenario.cut),
     (3, Scenario.reconfigure),
+]
+CREATING: list[tuple[int, Action]] = [
+    (6, Scenario.rekey_child),
+    (4, Scenario.rekey_ike),
+    (6, Scenario.initiate),
+    (1, Scenario.acquire),
+    (2, Scenario.delete_child),
+    (1, Scenario.delete_ike),
+    (1, Scenario.lose_children),
+    (3, Scenario.rekey_command),
+    (1, Scenario.move),
+    (3, Scenario.cut),
+    (1, Scenario.reconfigure),
 ]

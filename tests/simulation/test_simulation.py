@@ -30,6 +30,7 @@ ONCE_BROKEN = (
     *(800173902, 800043565, 800036932),
     *(900071925, 3400002828, 2500016652, 2600012496, 2860124440, 2860230806),
     *(2894070214, 3894078123, 2896089442, 898381452),
+    *(4000010733, 4000022067, 4000028239),
 )
 
 
@@ -72,6 +73,11 @@ def test_laws_hold_with_additional_key_exchanges(processes: ProcessPoolExecutor)
 def test_laws_hold_with_certificates(processes: ProcessPoolExecutor) -> None:
     """Ed25519 and ML-DSA, whose chains and signatures need fragments (RFC 7427, 7383)."""
     _laws_hold(scenario.SIGNED, processes)
+
+
+def test_laws_hold_where_both_ends_create_much_at_once(processes: ProcessPoolExecutor) -> None:
+    """First they do, then messages are lost: one end has, or knows, what the other one does not."""
+    _laws_hold(scenario.CROSSING, processes)
 
 
 @pytest.mark.parametrize("seed", ONCE_BROKEN)

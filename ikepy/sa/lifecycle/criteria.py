@@ -45,7 +45,9 @@ class ByCriteria:
         ending = {sa for sa, child_id in targets if child_id is None}
         coming = self._give_up(command, [sa for sa in self._registry.sas.values() if sa not in ending])
         given_up += [f"{sa.connection.name}/{command.child}" for sa in coming]
-        effects = [effect for told in coming.values() for effect in told]
+        effects: list[Effect] = []
+        for sa, told in coming.items():
+            effects += self._settle(sa, told, now)  # nothing else may be left that it is set up for
         if not targets:
             text = f"no further try of {', '.join(given_up)}" if given_up else _nothing(command)
             return [*effects, *outcomes([command.ticket], bool(given_up), text)]

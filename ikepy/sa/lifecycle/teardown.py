@@ -76,10 +76,10 @@ def _pass_on(sa: IkeSa, task: Task[IkeSa]) -> bool:
     other = next((one for one in sa.registry.siblings(sa) if not one.in_collision), None)
     if other is None or other.has_child(wanted.config.name):
         return False
-    if desired.wants(other, wanted.config.name):
-        desired.want(other, wanted.config.name, wanted.tickets)
-    else:
+    if not desired.wants(other, wanted.config.name):
         desired.create(other, wanted)
+    elif not desired.want(other, wanted.config.name, wanted.tickets):
+        return False
     sa.registry.changed_sas.append(other)
     return True
 

@@ -138,8 +138,8 @@ class ChildCreate(Task[IkeSa]):
 
     def failed(self, sa: IkeSa, reason: str) -> list[Effect]:
         name, tickets = self.wanted.config.name, self.wanted.tickets
-        if any(tickets) and desired.wants(sa, name) and not desired.stands(sa, self.wanted):
-            desired.want(sa, name, tickets)  # another request for it is waiting, and will tell the outcome
+        waits = any(tickets) and desired.wants(sa, name) and not desired.stands(sa, self.wanted)
+        if waits and desired.want(sa, name, tickets):  # another request for it will tell the outcome
             return []
         return desired.failed(sa, self.wanted, reason)
 

@@ -63,9 +63,10 @@ def _asked(sa: IkeSa) -> list[WantedChild]:
     return [*sa.desired.waiting, *asked, *(wanted for _, wanted in sa.desired.due)]
 
 
-def want(sa: IkeSa, name: str, tickets: Sequence[int], packet: Pair | None = None) -> None:
+def want(sa: IkeSa, name: str, tickets: Sequence[int], packet: Pair | None = None) -> bool:
     """Bring up a child once `sa` is established, at once for a user. `packet`: the packet that needs it, if
-    one does."""
+    one does. False if it is not configured any more: then nothing is done, and whoever waits is to be told.
+    """
     for wanted in _asked(sa):
         if wanted.config.name == name and not _is_doomed(sa, wanted):
             wanted.given_up = False
@@ -74,16 +75,17 @@ def want(sa: IkeSa, name: str, tickets: Sequence[int], packet: Pair | None = Non
                 sa.desired.purpose.append(name)
             if any(tickets):
                 sa.desired.bring_forward(wanted)
-            return
+            return True
     config = sa.connection.children.get(name)
     if config is None:
-        return  # another configuration is without it, and whoever asked was told so
+        return False
     wanted = WantedChild(config, list(tickets), _ts_request(sa, config, packet))
     if sa.phase is Phase.ESTABLISHED:
         create(sa, wanted)
     else:
         sa.desired.waiting.append(wanted)
         sa.desired.purpose.append(name)
+    return True
 
 
 def _is_doomed(sa: IkeSa, wanted: WantedChild) -> bool:
