@@ -32,9 +32,8 @@ PATIENT = 8  # one run in so many waits that long, the others until all is well
 REMEMBERING = 1_000_000_000  # from this seed on keys outlive restarts, of which there are more
 QUANTUM = 2_000_000_000  # from this seed on there are additional key exchanges, and in some runs PPKs
 SIGNED = 3_000_000_000  # from this seed on certificates prove who the ends are, in half of them beside that
-CROSSING = (
-    4_000_000_000  # from this seed on both ends create much at once, half with additional key exchanges
-)
+CROSSING = 4_000_000_000  # from this seed on both ends create much at once, and then messages are lost
+SWARM = 5_000_000_000  # from this seed on a run does only some of what may be done, and that often
 RESUMING = 0.5  # share of these runs in which keys outlive restarts, too
 KINDS = ("mldsa44", "mldsa65", "ed25519")  # of their keys
 TAKEN_OVER = 0.2  # share of the runs in which new processes take sites over
@@ -100,22 +99,27 @@ class Scenario:
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(f"scenario {seed}")
-        self.gentle = self.chance.random() < 0.4
+        self.gentle = self.chance.random() < 0.4 and seed < SWARM
         self.dense = self.chance.random() < 0.15  # much at once, and late
         options = self._options()
         method = random.Random(f"authenticator {seed}").choice(METHODS)
         options = {name: replace(one, authenticator=method) for name, one in options.items()}
         self.remembers = REMEMBERING <= seed < QUANTUM
         self.crossing = seed >= CROSSING
+        drawn = random.Random(f"quantum {seed}")
         if self.crossing:
-            drawn = random.Random(f"quantum {seed}")
             options = _quantum_safe(options, drawn) if drawn.random() < 0.5 else options
+            self.remembers = seed >= SWARM and drawn.random() < 0.3
         elif seed >= SIGNED:
             options = _signed(options, random.Random(f"signed {seed}"))
             self.remembers = random.Random(f"remembers {seed}").random() < RESUMING
         elif seed >= QUANTUM:
-            options = _quantum_safe(options, random.Random(f"quantum {seed}"))
+            options = _quantum_safe(options, drawn)
         options = {name: replace(one, remembers=self.remembers) for name, one in options.items()}
+        self.table = GENTLE if self.gentle else CREATING if self.crossing else ROUGH
+        if seed >= SWARM:
+            self.table = [(drawn.choice((0, 0, 1, 4)), act) for _, act in ROUGH]
+            self.table.append((1, drawn.choice(ROUGH)[1]))
         self.restarts = random.Random(f"restarts {seed}")
         self.world = World(options, seed, gentle=self.gentle)
         self.links = ("ab", "cb") if "c" in self.world.sites else ("ab",)
@@ -272,14 +276,13 @@ class Scenario:
 
     def _act(self) -> None:
         """One thing, or the same thing at two sites in one instant."""
-        table = GENTLE if self.gentle else CREATING if self.crossing else ROUGH
         names = list(self.world.sites)
-        weights = [weight for weight, _ in table]
-        act = self.chance.choices(table, weights)[0][1]
+        weights = [weight for weight, _ in self.table]
+        act = self.chance.choices(self.table, weights)[0][1]
         act(self, self.chance.choice(names))
         if self.chance.random() < 0.4:
             if self.chance.random() < 0.5:
-                act = self.chance.choices(table, weights)[0][1]
+                act = self.chance.choices(self.table, weights)[0][1]
             act(self, self.chance.choice(names))
 
     def nothing(self, name: str) -> None:

@@ -30,7 +30,7 @@ ONCE_BROKEN = (
     *(800173902, 800043565, 800036932),
     *(900071925, 3400002828, 2500016652, 2600012496, 2860124440, 2860230806),
     *(2894070214, 3894078123, 2896089442, 898381452),
-    *(4000010733, 4000022067, 4000028239),
+    *(4000010733, 4000022067, 4000028239, 5000113227),
 )
 
 
@@ -78,6 +78,11 @@ def test_laws_hold_with_certificates(processes: ProcessPoolExecutor) -> None:
 def test_laws_hold_where_both_ends_create_much_at_once(processes: ProcessPoolExecutor) -> None:
     """First they do, then messages are lost: one end has, or knows, what the other one does not."""
     _laws_hold(scenario.CROSSING, processes)
+
+
+def test_laws_hold_where_little_is_done_but_often(processes: ProcessPoolExecutor) -> None:
+    """Each run leaves out half of what may be done."""
+    _laws_hold(scenario.SWARM, processes)
 
 
 @pytest.mark.parametrize("seed", ONCE_BROKEN)
