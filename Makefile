@@ -11,7 +11,7 @@ help:
 	@echo "make lab     README's picture in network namespaces: a tunnel, traffic, what was seen on the wire"
 	@echo "make test    linter, type checker and every test; the unit tests under the newest Python, too"
 	@echo "make bench   speed and cost beside strongSwan's userspace ESP, a quarter of an hour (ARGS=--help)"
-	@echo "make soak    a million simulated runs of whole machines (COUNT=1000000): an hour or two (ARGS=\"--start N\" goes on there)"
+	@echo "make soak    a million simulated runs of whole machines (COUNT=1000000): some hours (ARGS=\"--start N\" goes on there)"
 	@echo "make mutants mutation tests of the files where a wrong sign is a hole: do the tests notice? (ARGS=\"esp/packet/replay.py\")"
 	@echo "make captures  other people's captures from Debian's source of wireshark (46 MB), decoded by us and by tshark"
 	@echo "make image   the steps of deploy/container/Containerfile in an empty root, and a start there (installs buildah)"

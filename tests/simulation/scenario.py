@@ -18,6 +18,7 @@ from tests.exchange.network import PSK
 from tests.key_exchanges import all_slow
 
 from . import cheap
+from .algorithms import ALGORITHMS, quantum_safe, signed
 from .laws import check_quiet
 from .plane import Breach
 from .sites import ADDRESSES, CHILDREN, OTHER, OUTER, SECOND, Options
@@ -35,7 +36,6 @@ SIGNED = 3_000_000_000  # from this seed on certificates prove who the ends are,
 CROSSING = 4_000_000_000  # from this seed on both ends create much at once, and then messages are lost
 SWARM = 5_000_000_000  # from this seed on a run does only some of what may be done, and that often
 RESUMING = 0.5  # share of these runs in which keys outlive restarts, too
-KINDS = ("mldsa44", "mldsa65", "ed25519")  # of their keys
 TAKEN_OVER = 0.2  # share of the runs in which new processes take sites over
 TRIES = 10  # to do so
 PAUSES = (0.0, 0.02, 0.7, 4.0, 10.0)  # seconds between two actions, on average
@@ -108,13 +108,13 @@ class Scenario:
         self.crossing = seed >= CROSSING
         drawn = random.Random(f"quantum {seed}")
         if self.crossing:
-            options = _quantum_safe(options, drawn) if drawn.random() < 0.5 else options
+            options = quantum_safe(options, drawn) if drawn.random() < 0.5 else options
             self.remembers = seed >= SWARM and drawn.random() < 0.3
         elif seed >= SIGNED:
-            options = _signed(options, random.Random(f"signed {seed}"))
+            options = signed(options, random.Random(f"signed {seed}"))
             self.remembers = random.Random(f"remembers {seed}").random() < RESUMING
         elif seed >= QUANTUM:
-            options = _quantum_safe(options, drawn)
+            options = quantum_safe(options, drawn)
         options = {name: replace(one, remembers=self.remembers) for name, one in options.items()}
         self.table = GENTLE if self.gentle else CREATING if self.crossing else ROUGH
         if seed >= SWARM:
@@ -415,66 +415,6 @@ class Scenario:
 
 
 Action = Callable[[Scenario, str], None]
-
-ALGORITHMS: list[tuple[list[str], list[tuple[str, ...]]]] = [
-    (["aes128gcm16-prfsha256-x25519"], [("aes128gcm16",)]),
-    (["aes128gcm16-prfsha256-x25519"], [("aes128gcm16-x25519",)]),
-    # One end guesses the other's group wrong: INVALID_KE_PAYLOAD.
-    (["aes128gcm16-prfsha256-x25519-ecp256", "aes128gcm16-prfsha256-ecp256"], [("aes128gcm16",)]),
-    (["aes128gcm16-prfsha256-x25519"], [("aes128gcm16-x25519-ecp256",), ("aes128gcm16-ecp256",)]),
-]
-
-QUANTUM_SAFE: list[tuple[list[str], list[tuple[str, ...]]]] = [
-    (["aes128gcm16-prfsha256-x25519-ke1_mlkem768"], [("aes128gcm16-x25519-ke1_mlkem768",)]),
-    (["aes128gcm16-prfsha256-mlkem1024"], [("aes128gcm16-mlkem768-ke1_x25519",)]),
-    # One end guesses the other's group wrong: INVALID_KE_PAYLOAD.
-    (
-        [
-            "aes128gcm16-prfsha256-x25519-ecp256-ke1_mlkem768",
-            "aes128gcm16-prfsha256-ecp256-ke1_mlkem768",
-        ],
-        [("aes128gcm16-x25519-ecp256-ke1_mlkem768",), ("aes128gcm16-ecp256-ke1_mlkem768",)],
-    ),
-    # Two more, one of which is for those that want it.
-    (
-        [
-            "aes128gcm16-prfsha256-x25519-ke1_mlkem768-ke3_ecp256-ke3_none",
-            "aes128gcm16-prfsha256-x25519-ke1_mlkem768-ke1_mlkem1024-ke3_ecp256",
-        ],
-        [
-            ("aes128gcm16-x25519-ke1_mlkem768-ke2_mlkem1024",),
-            ("aes128gcm16-x25519-ke1_mlkem768-ke2_mlkem1024",),
-        ],
-    ),
-]
-PPK = "5a" * 32
-
-
-def _quantum_safe(options: dict[str, Options], chance: random.Random) -> dict[str, Options]:
-    """Additional key exchanges, and perhaps a PPK."""
-    ike, esp = chance.choice(QUANTUM_SAFE)
-    named = chance.random() < 0.5
-    required = named and chance.random() < 0.5
-    safe: dict[str, Options] = {}
-    for n, (name, one) in enumerate(options.items()):
-        known = named and (required or chance.random() < 0.8)
-        words = f'ppk_id = "ppk1"\nppk_required = {str(required).lower()}' if known else ""
-        safe[name] = replace(
-            one,
-            proposals=ike[n % len(ike)],
-            esp_proposals=esp[n % len(esp)],
-            ppk=words,
-            ppk_key=PPK if known else "",
-        )
-    return safe
-
-
-def _signed(options: dict[str, Options], chance: random.Random) -> dict[str, Options]:
-    """Certificates of one kind; their signatures may be larger than a datagram."""
-    kind = chance.choice(KINDS)
-    signed = {name: replace(one, signed=kind, authenticator=PSK) for name, one in options.items()}
-    return _quantum_safe(signed, chance) if chance.random() < 0.5 else signed
-
 
 GENTLE: list[tuple[int, Action]] = [
     (3, Scenario.nothing),

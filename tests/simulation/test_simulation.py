@@ -1,4 +1,4 @@
-"""Ten thousand runs; `make soak` makes a million. A run that fails prints its seed and its ladder."""
+"""Some runs of each kind; `make soak` makes a million. A run that fails prints its seed and its ladder."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class ByCriteria:
         given_up += [f"{sa.connection.name}/{command.child}" for sa in coming]
         effects: list[Effect] = []
         for sa, told in coming.items():
-            effects += self._settle(sa, told, now)  # nothing else may be left that it is set up for
+            effects += self._settle(sa, told, now)  # it may be set up for this child alone, and ends
         if not targets:
             text = f"no further try of {', '.join(given_up)}" if given_up else _nothing(command)
             return [*effects, *outcomes([command.ticket], bool(given_up), text)]

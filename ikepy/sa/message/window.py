@@ -126,7 +126,7 @@ class Window:
 
     @property
     def newest(self) -> int:
-        """The highest message ID of the peer's requests that are being processed, else of the next one."""
+        """The highest message ID of a request of the peer's that is being processed; else the next one's."""
         return max(self._pending, default=self._expected)
 
     @property

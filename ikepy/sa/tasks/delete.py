@@ -126,8 +126,8 @@ class DeleteChild(Task[IkeSa]):
 class DiscardSpi(Task[IkeSa]):
     """Delete a child that the peer installed and we did not.
 
-    It is to be our next request, as that tells the peer that we have its response, and so the child
-    (`standby`).
+    Enqueue it as the first task: from our next request the peer learns that we have its response, and may
+    begin to send under that child (`tasks.standby`).
     """
 
     kind = TaskKind.DISCARD_SPI
